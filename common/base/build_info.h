@@ -1,0 +1,25 @@
+// What was built: version, commit, compiler.  The values come from CMake at each build.
+//
+// Threads: immutable.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace kvs {
+
+extern const char* const kBuildVersion;   // "1.0.0"
+extern const char* const kBuildCommit;    // git commit, with "-dirty" for a changed tree
+extern const char* const kBuildCompiler;  // "GNU 12.2.0"
+extern const char* const kBuildFlavour;   // "Release", "Asan+address", ...
+
+// The Redis version whose commands and replies we follow; HELLO and INFO say it.
+inline constexpr std::string_view kRedisVersion = "7.2.4";
+
+// Returns the text of `program --version`: version, commit, compiler, allocator.
+std::string VersionText(std::string_view program);
+// Returns "jemalloc 5.3.0" or "libc".
+std::string AllocatorName();
+
+}  // namespace kvs

@@ -1,0 +1,38 @@
+#include "common/base/thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <chrono>
+#include <utility>
+
+namespace kvs {
+
+Thread::Thread(std::string name, std::function<void()> body) {
+  // Signals belong to the main loop: every other thread blocks them from its first instruction.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([name = std::move(name), body = std::move(body)] {
+    pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+    body();
+  });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Thread::~Thread() {
+  Join();
+}
+
+void Thread::Join() {
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+void SleepMicros(int64_t microseconds) {
+  std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+}
+
+}  // namespace kvs

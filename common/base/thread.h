@@ -1,0 +1,33 @@
+// Thread: the only place that starts one.  Joined by Join() or the destructor, never detached.
+//
+// Threads: main-only, except the body.
+// Owner:   the object whose work it does; that object must outlive Join().
+
+#pragma once
+
+#include <functional>
+#include <string>
+#include <thread>
+
+namespace kvs {
+
+class Thread {
+ public:
+  Thread() = default;
+  // Starts a thread that runs `body`.  `name` (at most 15 bytes are kept) shows in top and gdb.
+  Thread(std::string name, std::function<void()> body);
+  Thread(Thread&&) = default;
+  Thread& operator=(Thread&&) = default;
+  ~Thread();
+
+  void Join();
+  bool joinable() const { return thread_.joinable(); }
+
+ private:
+  std::thread thread_;
+};
+
+// Stops the calling thread for `microseconds`.  For background threads only, never on a loop.
+void SleepMicros(int64_t microseconds);
+
+}  // namespace kvs
