@@ -1,0 +1,68 @@
+#include "common/net/listener.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "common/base/logging.h"
+
+namespace kvs {
+namespace {
+
+constexpr int kAcceptsPerTurn = 64;
+constexpr int64_t kRestMillis = 100;
+
+}  // namespace
+
+Listener::Listener(EventLoop* loop, UniqueFd fd, OnAccept on_accept)
+    : loop_(loop), fd_(std::move(fd)), on_accept_(std::move(on_accept)) {}
+
+Listener::~Listener() {
+  Stop();
+}
+
+Status Listener::Start() {
+  KVS_ASSIGN_OR_RETURN(watch_, loop_->Watch(fd_.get(), this, kReadable));
+  return Status::Ok();
+}
+
+void Listener::Stop() {
+  if (watch_ != nullptr) {
+    loop_->Unwatch(watch_);
+    watch_ = nullptr;
+  }
+  loop_->Cancel(resting_);
+  resting_ = kNoTimer;
+  fd_.reset();
+}
+
+void Listener::OnReady(bool /*readable*/, bool /*writable*/) {
+  for (int i = 0; i < kAcceptsPerTurn && watch_ != nullptr; ++i) {
+    UniqueFd client(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (client.valid()) {
+      on_accept_(std::move(client));
+      continue;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      KVS_LOG(kWarning, "cannot accept a connection: {}; raise the open files limit (ulimit -n)",
+              std::strerror(errno));
+      Rest();
+      return;
+    }
+    if (errno != EINTR && errno != ECONNABORTED) {
+      return;
+    }
+  }
+}
+
+void Listener::Rest() {
+  loop_->SetInterest(watch_, kNoInterest);
+  resting_ = loop_->After(kRestMillis, [this] {
+    resting_ = kNoTimer;
+    loop_->SetInterest(watch_, kReadable);
+  });
+}
+
+}  // namespace kvs
