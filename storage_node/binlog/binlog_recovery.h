@@ -28,7 +28,7 @@ struct BinlogScan {
   BinlogPlace end;             // Where that record ends.
 
   bool bad = false;               // Something that is not a whole record begins at `end`.
-  std::string reason;             // What it looks like.
+  std::string reason = {};        // What it looks like.
   bool in_last_segment = true;    // Whether `end` is in the last segment.
   bool header_bad = false;        // The segment's header itself is bad.
   bool newer_release = false;     // A whole record that this release cannot read.

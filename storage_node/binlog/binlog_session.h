@@ -19,7 +19,7 @@
 namespace kvs {
 
 struct BinlogSession {
-  std::string boot_id;
+  std::string boot_id = {};
   bool clean = false;          // The log was synced and closed.
   bool sync_always = false;    // Nothing was acknowledged before its fsync.
   bool short_suspect = false;  // Stays until a full sync or a committed resume clears it.

@@ -37,7 +37,7 @@ struct BinlogWriterOptions {
   // A segment that has reached this size gets a successor at the next RotateIfFull().
   uint64_t segment_size = uint64_t{64} << 20;
   // Makes the data of a file durable; returns 0, or -1 and errno.  Tests replace it.
-  std::function<int(int fd)> sync_file;
+  std::function<int(int fd)> sync_file = {};
 };
 
 class BinlogWriter {

@@ -27,7 +27,8 @@ class EpochTable {
     bool operator==(const Entry&) const = default;
   };
 
-  // Notes that records from `first_lsn` on are of `epoch`; does nothing if that is known.
+  // Notes that records from `first_lsn` on are of `epoch`; does nothing if that is known.  An
+  // epoch that was to begin at the same record, and so never wrote one, is replaced.
   // kInvalidArgument: epoch or LSN would run backwards
   Status Add(uint64_t epoch, uint64_t first_lsn);
   // Drops the entries that begin after `last_lsn`.
