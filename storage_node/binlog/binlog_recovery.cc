@@ -179,7 +179,7 @@ Status Conclude(const std::string& dir, const BinlogScan& scan, RecoveredLog* lo
     KVS_LOG(kWarning, "binlog: cut a torn tail of {} bytes behind record {} ({})", log->cut_bytes,
             log->last_lsn, scan.reason);
   }
-  return log->epochs.Save(dir);
+  return Status::Ok();
 }
 
 }  // namespace
@@ -214,6 +214,7 @@ Result<RecoveredLog> RecoverBinlog(const std::string& dir,
   RecoveredLog log;
   KVS_ASSIGN_OR_RETURN(const std::vector<uint64_t> segments, ListSegments(dir));
   KVS_ASSIGN_OR_RETURN(log.epochs, EpochTable::Load(dir));
+  const std::vector<EpochTable::Entry> saved_epochs = log.epochs.entries();
   KVS_RETURN_IF_ERROR(JudgeSession(dir, !segments.empty(), &log.short_suspect));
 
   BinlogScan scan;
@@ -234,6 +235,9 @@ Result<RecoveredLog> RecoverBinlog(const std::string& dir,
   log.first_lsn = segments.front();
   KVS_RETURN_IF_ERROR(LogScanner(dir, segments).Run(min_applied + 1, &log, &scan));
   KVS_RETURN_IF_ERROR(Conclude(dir, scan, &log));
+  if (!log.damage.has_value() && log.epochs.entries() != saved_epochs) {
+    KVS_RETURN_IF_ERROR(log.epochs.Save(dir));
+  }
   if (!log.damage.has_value() && !applied_lsns.empty() && min_applied + 1 < log.first_lsn) {
     log.damage = BinlogDamage{SegmentPath(dir, log.first_lsn), 0,
                               fmt::format("an engine needs record {}, the log begins with {}",

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -302,11 +303,13 @@ TEST(BinlogWriterTest, AppendSyncRotateAndReadRunSideBySide) {
   const TestDir dir;
   const auto writer = MustOpen({.dir = dir.path(), .segment_size = 4096});
   std::atomic<bool> failed{false};
+  std::atomic<int> sync_rounds{0};
   Thread syncer("syncer", [&] {
     while (writer->synced_lsn() < kRecords && !failed) {
       if (!writer->Sync().ok() || !writer->RotateIfFull().ok()) {
         failed = true;
       }
+      ++sync_rounds;
     }
   });
   Thread engine("engine", [&] {
@@ -330,7 +333,13 @@ TEST(BinlogWriterTest, AppendSyncRotateAndReadRunSideBySide) {
     }
   });
 
-  AppendRange(writer.get(), 1, kRecords);
+  for (uint64_t lsn = 1; lsn <= kRecords; lsn += 300) {
+    AppendRange(writer.get(), lsn, lsn + 299);
+    const int rounds = sync_rounds;
+    while (sync_rounds < rounds + 2 && writer->synced_lsn() < kRecords && !failed) {
+      std::this_thread::yield();  // So that there is a rotation for each of these.
+    }
+  }
   syncer.Join();
   engine.Join();
   reader_thread.Join();

@@ -28,8 +28,8 @@ inline constexpr std::string_view kAppliedLsnKey = "\xff\xfflsn";
 
 struct EngineOp {
   bool is_delete = false;
-  std::string_view key;
-  std::string_view value;  // Empty for a delete.
+  std::string_view key = {};
+  std::string_view value = {};  // Empty for a delete.
 };
 
 // A frozen view of an engine.  Get() and NewIterator() take it.
@@ -46,7 +46,7 @@ struct EngineRange {
 };
 
 struct EngineIteratorOptions {
-  EngineRange range;
+  EngineRange range = {};
   const EngineSnapshot* snapshot = nullptr;  // nullptr: as of the call.
   bool fill_cache = true;                    // False for long scans.
 };
@@ -88,8 +88,8 @@ class Engine {
   virtual ~Engine() = default;
 
   // kNotFound: no such key; kUnavailable: the engine is being reopened
-  virtual Status Get(std::string_view key, std::string* value,
-                     const EngineSnapshot* snapshot = nullptr) = 0;
+  virtual Status Get(std::string_view key, std::string* value, const EngineSnapshot* snapshot) = 0;
+  Status Get(std::string_view key, std::string* value) { return Get(key, value, nullptr); }
   virtual Result<std::unique_ptr<EngineIterator>> NewIterator(
       const EngineIteratorOptions& options) = 0;
   virtual Result<std::unique_ptr<EngineSnapshot>> NewSnapshot() = 0;
