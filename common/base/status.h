@@ -123,7 +123,8 @@ class [[nodiscard]] Result {
     KVS_CHECK(ok());
     return *value_;
   }
-  T&& operator*() && { return std::move(Value()); }
+  // By value: a loop over *Function() keeps what it walks.
+  T operator*() && { return std::move(Value()); }
   T* operator->() { return &Value(); }
   const T* operator->() const {
     KVS_CHECK(ok());

@@ -1,0 +1,415 @@
+#include "storage_node/commit/commit_pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/fault_point.h"
+#include "common/base/logging.h"
+#include "storage_node/binlog/binlog_reader.h"
+
+namespace kvs {
+namespace {
+
+// A leader takes at most this much with it, so that the last of a group does not wait for ever.
+constexpr size_t kMaxGroupBytes = size_t{4} << 20;
+constexpr auto kSyncPeriod = std::chrono::seconds(1);
+
+}  // namespace
+
+CommitPipeline::CommitPipeline(const Parts& parts)
+    : parts_(parts),
+      group_(parts.engines->NewGroup()),
+      appended_lsn_(parts.last_lsn),
+      last_time_ms_(static_cast<int64_t>(parts.last_time_ms)),
+      drain_group_(parts.engines->NewGroup()),
+      watermark_(parts.last_lsn),
+      watermark_value_(parts.last_lsn) {}
+
+CommitPipeline::~CommitPipeline() {
+  Stop();
+}
+
+void CommitPipeline::Start() {
+  thread_ = Thread("binlog", [this] { BinlogThread(); });
+}
+
+void CommitPipeline::Stop() {
+  if (!thread_.joinable()) {
+    return;
+  }
+  {
+    const MutexLock lock(&thread_mu_);
+    stop_ = true;
+    wake_.NotifyAll();
+  }
+  thread_.Join();
+}
+
+Result<uint64_t> CommitPipeline::Commit(TurnBatch* batch) {
+  if (refuses_.load(std::memory_order_acquire)) {
+    failed_.fetch_add(1, std::memory_order_relaxed);
+    return Health();
+  }
+  Waiter self;
+  self.batch = batch;
+  std::vector<Waiter*> group;
+  {
+    const MutexLock lock(&queue_mu_);
+    queue_.push_back(&self);
+    while (!self.done && queue_.front() != &self) {
+      self.ready.Wait(&queue_mu_);
+    }
+    if (!self.done) {
+      size_t bytes = 0;
+      for (Waiter* waiter : queue_) {
+        bytes += waiter->batch->ops.ApproximateBytes();
+        if (!group.empty() && bytes > kMaxGroupBytes) {
+          break;
+        }
+        group.push_back(waiter);
+      }
+    }
+  }
+  if (!group.empty()) {
+    LeadGroup(group);
+    FinishGroup(group);
+  }
+  if (!self.status.ok()) {
+    failed_.fetch_add(1, std::memory_order_relaxed);
+    return self.status;
+  }
+  return self.lsn;
+}
+
+void CommitPipeline::FinishGroup(const std::vector<Waiter*>& group) {
+  const MutexLock lock(&queue_mu_);
+  for (Waiter* waiter : group) {
+    KVS_CHECK(queue_.front() == waiter);
+    queue_.pop_front();
+    waiter->done = true;
+    waiter->ready.NotifyOne();
+  }
+  if (!queue_.empty()) {
+    queue_.front()->ready.NotifyOne();
+  }
+}
+
+// Turns the deltas of a batch into absolute slot metas inside the same record.
+void CommitPipeline::StageSlots(TurnBatch* batch, std::unordered_map<uint16_t, SlotMeta>* staged) {
+  for (const auto& [slot, delta] : batch->slots) {
+    if (!delta.changes()) {
+      continue;
+    }
+    auto found = staged->find(slot);
+    if (found == staged->end()) {
+      found = staged->emplace(slot, parts_.slots->Preview(delta)).first;
+    } else {
+      SlotTable::Advance(delta, &found->second);
+    }
+    batch->ops.Put(slot, SlotMetaKey(slot), EncodeSlotMeta(found->second));
+  }
+}
+
+void CommitPipeline::LeadGroup(const std::vector<Waiter*>& group) {
+  const auto fail = [&group](const Status& status) {
+    for (Waiter* waiter : group) {
+      waiter->status = status;
+    }
+  };
+  const uint64_t first = appended_lsn_.load(std::memory_order_relaxed) + 1;
+  const int64_t time_ms =
+      std::max(parts_.clock->WallMillis(), last_time_ms_.load(std::memory_order_relaxed));
+  std::unordered_map<uint16_t, SlotMeta> staged;
+  encoded_.clear();
+  uint64_t lsn = first;
+  for (Waiter* waiter : group) {
+    StageSlots(waiter->batch, &staged);
+    waiter->lsn = lsn;
+    EncodeBinlogRecord({.epoch = parts_.epoch,
+                        .lsn = lsn,
+                        .time_ms = static_cast<uint64_t>(time_ms),
+                        .synced_lsn = parts_.binlog->synced_lsn()},
+                       waiter->batch->ops, &encoded_);
+    ++lsn;
+  }
+  const uint64_t last = lsn - 1;
+  if (KVS_FAULT_POINT("commit.before_append")) {
+    return fail(Status::Misconf("fault point commit.before_append"));
+  }
+  if (Status status = parts_.binlog->Append(encoded_, first, last); !status.ok()) {
+    KVS_LOG(kError, "the log refuses a write: {}", status.message());
+    return fail(Status::Misconf(fmt::format("Errors writing to the binlog: {}", status.message())));
+  }
+  appended_lsn_.store(last, std::memory_order_release);
+  last_time_ms_.store(time_ms, std::memory_order_relaxed);
+  records_.fetch_add(group.size(), std::memory_order_relaxed);
+  appends_.fetch_add(1, std::memory_order_relaxed);
+  bytes_.fetch_add(encoded_.size(), std::memory_order_relaxed);
+  (void)KVS_FAULT_POINT("commit.after_append");
+
+  for (const auto& [slot, meta] : staged) {
+    parts_.slots->Publish(slot, meta);
+  }
+  for (const Waiter* waiter : group) {
+    const StripeSet& dirty = waiter->batch->dirty;
+    for (size_t i = dirty._Find_first(); i < dirty.size(); i = dirty._Find_next(i)) {
+      parts_.stripes->Publish(static_cast<int>(i), waiter->lsn);
+    }
+  }
+  if (encoded_.capacity() > 4 * kMaxGroupBytes) {
+    std::string().swap(encoded_);  // One giant value does not cost its size for ever.
+  }
+  if (Status status = ApplyGroup(group, last); !status.ok()) {
+    fail(
+        Status::IoError(fmt::format("the write may have been applied: it is in the log, but a "
+                                    "storage instance refuses it ({})",
+                                    status.message())));
+  }
+}
+
+// Applies the group's records that the watermark covers; the others wait in the pending table.
+Status CommitPipeline::ApplyGroup(const std::vector<Waiter*>& group, uint64_t last_lsn) {
+  const MutexLock lock(&apply_mu_);
+  const bool immediate = unapplied_.empty() && policy() != SyncPolicy::kAlways;
+  if (!immediate) {
+    // Visible in the pending table before the watermark can pass them.
+    for (Waiter* waiter : group) {
+      pending_.Add(waiter->lsn, waiter->batch->ops.iterator());
+      unapplied_.push_back({waiter->lsn, std::move(waiter->batch->ops)});
+    }
+    AdvanceAppended(last_lsn);
+    const MutexLock thread_lock(&thread_mu_);
+    sync_wanted_ = true;
+    wake_.NotifyOne();
+    return Status::Ok();
+  }
+  AdvanceAppended(last_lsn);
+  group_.Clear();
+  for (const Waiter* waiter : group) {
+    BinlogOpIterator ops = waiter->batch->ops.iterator();
+    BinlogOp op;
+    while (ops.Next(&op)) {
+      group_.Add(op.slot, {op.type == BinlogOpType::kDelete, op.key, op.value});
+    }
+  }
+  Status status = parts_.engines->Apply(group_, last_lsn);
+  if (!status.ok()) {
+    OnEngineFailure(status);
+  }
+  return status;
+}
+
+uint64_t CommitPipeline::AdvanceAppended(uint64_t lsn) {
+  const MutexLock lock(&mark_mu_);
+  watermark_.OnAppended(lsn);
+  watermark_value_.store(watermark_.value(), std::memory_order_release);
+  return watermark_.value();
+}
+
+// Applies the waiting records up to `lsn`, then forgets them in the pending table: a reader that no
+// longer finds a key there finds it in the engine.
+Status CommitPipeline::ApplyUpTo(uint64_t lsn) {
+  const MutexLock lock(&apply_mu_);
+  while (!unapplied_.empty() && unapplied_.front().lsn <= lsn) {
+    drain_group_.Clear();
+    size_t count = 0;
+    size_t bytes = 0;
+    uint64_t last = 0;
+    for (const Unapplied& record : unapplied_) {
+      if (record.lsn > lsn || bytes > kMaxGroupBytes) {
+        break;
+      }
+      BinlogOpIterator ops = record.ops.iterator();
+      BinlogOp op;
+      while (ops.Next(&op)) {
+        drain_group_.Add(op.slot, {op.type == BinlogOpType::kDelete, op.key, op.value});
+      }
+      bytes += record.ops.ApproximateBytes();
+      last = record.lsn;
+      ++count;
+    }
+    if (Status status = parts_.engines->Apply(drain_group_, last); !status.ok()) {
+      OnEngineFailure(status);
+      return status;
+    }
+    pending_.RemoveUpTo(last);
+    unapplied_.erase(unapplied_.begin(), unapplied_.begin() + static_cast<int64_t>(count));
+  }
+  return Status::Ok();
+}
+
+void CommitPipeline::OnEngineFailure(const Status& cause) {
+  const MutexLock lock(&mark_mu_);
+  if (!engine_failed_) {
+    KVS_LOG(kError, "a storage instance refuses writes, the node is read-only: {}",
+            cause.message());
+  }
+  engine_failed_ = true;
+  if (refusal_.ok()) {
+    refusal_ =
+        Status::Misconf(fmt::format("Errors writing to the storage engine: {}", cause.message()));
+  }
+  refuses_.store(true, std::memory_order_release);
+}
+
+Status CommitPipeline::Health() const {
+  const MutexLock lock(&mark_mu_);
+  return refusal_;
+}
+
+Status CommitPipeline::Repair() {
+  {
+    const MutexLock lock(&mark_mu_);
+    if (!engine_failed_) {
+      return refusal_;
+    }
+  }
+  // Nothing is appended meanwhile: writes are refused, and the leader applies under this lock.
+  const MutexLock lock(&apply_mu_);
+  const uint64_t applied_through = unapplied_.empty() ? appended_lsn() : unapplied_.front().lsn - 1;
+  for (int i = 0; i < parts_.engines->instance_count(); ++i) {
+    Engine* engine = parts_.engines->engine(i);
+    if (engine->Health().ok()) {
+      continue;
+    }
+    const auto replay = [this, i, applied_through](uint64_t applied_lsn,
+                                                   const Engine::ApplyFunction& apply) -> Status {
+      if (applied_lsn >= applied_through) {
+        return Status::Ok();
+      }
+      KVS_ASSIGN_OR_RETURN(const std::unique_ptr<BinlogReader> reader,
+                           BinlogReader::Open(parts_.binlog_dir, applied_lsn + 1));
+      std::vector<EngineOp> ops;
+      while (reader->next_lsn() <= applied_through) {
+        KVS_ASSIGN_OR_RETURN(const BinlogRecord record, reader->Next(appended_lsn()));
+        ops.clear();
+        BinlogOpIterator it = record.iterator();
+        BinlogOp op;
+        while (it.Next(&op)) {
+          if (parts_.engines->InstanceOf(op.slot) == i) {
+            ops.push_back({op.type == BinlogOpType::kDelete, op.key, op.value});
+          }
+        }
+        if (!ops.empty()) {
+          KVS_RETURN_IF_ERROR(apply(ops, record.stamp.lsn));
+        }
+      }
+      return Status::Ok();
+    };
+    if (Status status = engine->Reopen(replay); !status.ok()) {
+      return status.WithContext(fmt::format("reopen of instance {}", i));
+    }
+    KVS_LOG(kWarning, "storage instance {} was closed, reopened and replayed", i);
+  }
+  const MutexLock mark_lock(&mark_mu_);
+  engine_failed_ = false;
+  if (!watermark_.frozen()) {
+    refusal_ = Status::Ok();
+    refuses_.store(false, std::memory_order_release);
+  }
+  return refusal_;
+}
+
+void CommitPipeline::SetPolicy(SyncPolicy policy) {
+  uint64_t reached = 0;
+  {
+    const MutexLock lock(&mark_mu_);
+    watermark_.SetPolicy(policy, 0);
+    reached = watermark_.value();
+    watermark_value_.store(reached, std::memory_order_release);
+  }
+  policy_.store(policy, std::memory_order_relaxed);
+  // A weaker policy may have acknowledged what was waiting.
+  if (ApplyUpTo(reached).ok()) {
+    TellListeners(reached);
+  }
+}
+
+int64_t CommitPipeline::NowMillis() const {
+  return std::max(parts_.clock->WallMillis(), last_time_ms_.load(std::memory_order_relaxed));
+}
+
+void CommitPipeline::BinlogThread() {
+  while (true) {
+    bool stopping = false;
+    {
+      const MutexLock lock(&thread_mu_);
+      if (!stop_ && !sync_wanted_) {
+        wake_.WaitFor(&thread_mu_, kSyncPeriod);
+      }
+      sync_wanted_ = false;
+      stopping = stop_;
+    }
+    if (stopping || policy() != SyncPolicy::kNo) {
+      SyncOnce();
+    }
+    if (stopping) {
+      return;
+    }
+    if (Status status = parts_.binlog->RotateIfFull(); !status.ok()) {
+      KVS_LOG(kWarning, "cannot start a new log segment: {}", status.message());
+    }
+  }
+}
+
+void CommitPipeline::SyncOnce() {
+  const uint64_t appended = appended_lsn();
+  if (parts_.binlog->synced_lsn() < appended) {
+    if (Status status = parts_.binlog->Sync(); !status.ok()) {
+      const MutexLock lock(&mark_mu_);
+      if (!watermark_.frozen()) {
+        KVS_LOG(kError, "the log cannot be made durable, nothing is acknowledged any more: {}",
+                status.message());
+      }
+      watermark_.Freeze();
+      refusal_ = Status::Misconf(fmt::format(
+          "Errors syncing the binlog: {}; restart the node to recover", status.message()));
+      refuses_.store(true, std::memory_order_release);
+      return;
+    }
+    syncs_.fetch_add(1, std::memory_order_relaxed);
+  }
+  uint64_t reached = 0;
+  {
+    const MutexLock lock(&mark_mu_);
+    watermark_.OnSynced(parts_.binlog->synced_lsn());
+    reached = watermark_.value();
+  }
+  // First the engine, then the news.  If an instance fails, the records stay in the pending table,
+  // where every reader finds them, so what is durable may be acknowledged all the same.
+  (void)ApplyUpTo(reached).ok();
+  if (reached > told_lsn_) {
+    told_lsn_ = reached;
+    watermark_value_.store(reached, std::memory_order_release);
+    TellListeners(reached);
+  }
+}
+
+void CommitPipeline::AddListener(WatermarkListener* listener) {
+  const MutexLock lock(&listeners_mu_);
+  listeners_.push_back(listener);
+}
+
+void CommitPipeline::RemoveListener(WatermarkListener* listener) {
+  const MutexLock lock(&listeners_mu_);
+  std::erase(listeners_, listener);
+}
+
+void CommitPipeline::TellListeners(uint64_t lsn) {
+  const MutexLock lock(&listeners_mu_);
+  for (WatermarkListener* listener : listeners_) {
+    listener->OnWatermark(lsn);
+  }
+}
+
+CommitStats CommitPipeline::stats() const {
+  return {.records = records_.load(std::memory_order_relaxed),
+          .appends = appends_.load(std::memory_order_relaxed),
+          .bytes = bytes_.load(std::memory_order_relaxed),
+          .syncs = syncs_.load(std::memory_order_relaxed),
+          .failed = failed_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace kvs

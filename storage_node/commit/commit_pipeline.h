@@ -1,0 +1,183 @@
+// CommitPipeline: append, acknowledge, apply, reply; the one way by which anything is written.
+//
+// A thread hands in the batch of a loop turn.  The first in the queue becomes the leader: it stamps
+// the queued batches with LSNs, writes them to the binlog with one append, publishes the stripes'
+// last LSNs, moves the watermark as far as the policy allows and applies what is at or below it to
+// the engines.  What is above waits in the pending table; the binlog thread syncs, moves the
+// watermark, applies and tells the listeners, whose parked replies then leave.  No loop waits for
+// an fsync.  doc/architecture.md has the rules.
+//
+// Failures: a failed append leaves no trace and fails the turn.  A failed fsync freezes the
+// watermark until restart.  A failed engine write leaves the write in the log: the turn hears "may
+// have been applied", further writes are refused, and Repair() reopens the instance.
+//
+// Threads: thread-safe.  Lock order: queue_mu_ < commit order (leadership) < apply_mu_ < mark_mu_.
+// Owner:   Store.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/mutex.h"
+#include "common/base/status.h"
+#include "common/base/thread.h"
+#include "storage_node/binlog/binlog_record.h"
+#include "storage_node/binlog/binlog_writer.h"
+#include "storage_node/commit/pending_table.h"
+#include "storage_node/commit/slot_table.h"
+#include "storage_node/commit/stripe_table.h"
+#include "storage_node/commit/watermark.h"
+#include "storage_node/engine/engine_cluster.h"
+
+namespace kvs {
+
+// What one thread wants to be written, all or nothing.
+struct TurnBatch {
+  BinlogBatch ops;
+  std::unordered_map<uint16_t, SlotDelta> slots;
+  StripeSet dirty;  // The stripes whose keys the batch changes.
+
+  bool empty() const { return ops.empty() && slots.empty(); }
+  void Clear() {
+    ops.Clear();
+    slots.clear();
+    dirty.reset();
+  }
+};
+
+// Told when the watermark has moved, in the thread that moved it: only hand the news on.
+class WatermarkListener {
+ public:
+  virtual ~WatermarkListener() = default;
+  virtual void OnWatermark(uint64_t lsn) = 0;
+};
+
+struct CommitStats {
+  uint64_t records = 0;  // Turns that were written.
+  uint64_t appends = 0;  // Writes into the log; records / appends is the group size.
+  uint64_t bytes = 0;    // Appended.
+  uint64_t syncs = 0;
+  uint64_t failed = 0;
+};
+
+class CommitPipeline {
+ public:
+  struct Parts {
+    BinlogWriter* binlog;
+    EngineCluster* engines;
+    SlotTable* slots;
+    StripeTable* stripes;
+    Clock* clock;
+    std::string binlog_dir;
+    uint64_t epoch;
+    uint64_t last_lsn;      // Of the recovered log; everything up to it is applied.
+    uint64_t last_time_ms;  // Of the newest record in the log.
+  };
+
+  explicit CommitPipeline(const Parts& parts);
+  ~CommitPipeline();
+
+  void Start();
+  // Syncs what is appended and stops the binlog thread.
+  void Stop();
+
+  // Writes the batch and returns its LSN.  The effects may be shown once watermark() reaches it.
+  //   kMisconf: nothing was written; kIoError: it is in the log but "may have been applied"
+  // REQUIRES: the caller holds the dirty stripes, and releases them only afterwards
+  Result<uint64_t> Commit(TurnBatch* batch) KVS_EXCLUDES(queue_mu_);
+
+  uint64_t watermark() const { return watermark_value_.load(std::memory_order_acquire); }
+  // The node's clock for expiry: never behind the newest record, never backwards.
+  int64_t NowMillis() const;
+
+  const PendingTable& pending() const { return pending_; }
+  void SetPolicy(SyncPolicy policy) KVS_EXCLUDES(mark_mu_);
+  SyncPolicy policy() const { return policy_.load(std::memory_order_relaxed); }
+
+  // REQUIRES: a listener outlives its registration.
+  void AddListener(WatermarkListener* listener) KVS_EXCLUDES(listeners_mu_);
+  void RemoveListener(WatermarkListener* listener) KVS_EXCLUDES(listeners_mu_);
+
+  // OK, or why writes are refused.
+  Status Health() const KVS_EXCLUDES(mark_mu_);
+  // Reopens failed instances and replays the log into them.  OK if all are well afterwards.
+  Status Repair();
+
+  uint64_t appended_lsn() const { return appended_lsn_.load(std::memory_order_acquire); }
+  CommitStats stats() const;
+
+ private:
+  struct Waiter {
+    TurnBatch* batch;
+    CondVar ready;
+    bool done = false;
+    Status status;
+    uint64_t lsn = 0;
+  };
+  // A record between append and apply.
+  struct Unapplied {
+    uint64_t lsn;
+    BinlogBatch ops;
+  };
+
+  void LeadGroup(const std::vector<Waiter*>& group);
+  void StageSlots(TurnBatch* batch, std::unordered_map<uint16_t, SlotMeta>* staged);
+  Status ApplyGroup(const std::vector<Waiter*>& group, uint64_t last_lsn) KVS_EXCLUDES(apply_mu_);
+  Status ApplyUpTo(uint64_t lsn) KVS_EXCLUDES(apply_mu_);
+  void OnEngineFailure(const Status& cause) KVS_EXCLUDES(mark_mu_);
+  uint64_t AdvanceAppended(uint64_t lsn) KVS_EXCLUDES(mark_mu_);
+  void BinlogThread();
+  void SyncOnce();
+  void TellListeners(uint64_t lsn) KVS_EXCLUDES(listeners_mu_);
+  void FinishGroup(const std::vector<Waiter*>& group) KVS_EXCLUDES(queue_mu_);
+
+  const Parts parts_;
+
+  Mutex queue_mu_;
+  std::deque<Waiter*> queue_ KVS_GUARDED_BY(queue_mu_);
+
+  // The leader's own, one leader at a time.
+  std::string encoded_;
+  EngineGroup group_;
+  std::atomic<uint64_t> appended_lsn_;
+  std::atomic<int64_t> last_time_ms_;
+
+  Mutex apply_mu_;
+  std::deque<Unapplied> unapplied_ KVS_GUARDED_BY(apply_mu_);
+  EngineGroup drain_group_ KVS_GUARDED_BY(apply_mu_);
+  PendingTable pending_;
+
+  mutable Mutex mark_mu_;
+  Watermark watermark_ KVS_GUARDED_BY(mark_mu_);
+  Status refusal_ KVS_GUARDED_BY(mark_mu_);  // Why writes are refused.
+  bool engine_failed_ KVS_GUARDED_BY(mark_mu_) = false;
+  std::atomic<uint64_t> watermark_value_;
+  std::atomic<bool> refuses_{false};
+  std::atomic<SyncPolicy> policy_{SyncPolicy::kEverySecond};
+
+  Mutex listeners_mu_;
+  std::vector<WatermarkListener*> listeners_ KVS_GUARDED_BY(listeners_mu_);
+
+  Mutex thread_mu_;
+  CondVar wake_;
+  bool stop_ KVS_GUARDED_BY(thread_mu_) = false;
+  bool sync_wanted_ KVS_GUARDED_BY(thread_mu_) = false;
+  uint64_t told_lsn_ = 0;  // The binlog thread's own.
+  Thread thread_;
+
+  std::atomic<uint64_t> records_{0};
+  std::atomic<uint64_t> appends_{0};
+  std::atomic<uint64_t> bytes_{0};
+  std::atomic<uint64_t> syncs_{0};
+  std::atomic<uint64_t> failed_{0};
+};
+
+}  // namespace kvs

@@ -1,0 +1,238 @@
+// The store, the pipeline and the turn, with real LevelDB instances in a temporary folder.
+
+#include <atomic>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+#include "common/base/file.h"
+#include "common/base/random.h"
+#include "common/base/thread.h"
+#include "storage_node/commit/store.h"
+#include "storage_node/commit/txn.h"
+#include "storage_node/engine/memory_engine.h"
+
+namespace kvs {
+namespace {
+
+class CommitTest : public testing::Test {
+ protected:
+  void SetUp() override { dir_ = testing::TempDir() + "kvs_commit_" + RandomHex(8); }
+  void TearDown() override {
+    store_.reset();
+    EXPECT_TRUE(RemoveTree(dir_).ok());
+  }
+
+  void Open(SyncPolicy policy = SyncPolicy::kEverySecond) {
+    StoreOptions options;
+    options.dir = dir_;
+    options.instance_count = 4;
+    options.sync_policy = policy;
+    options.binlog_segment_size = 1 << 20;
+    options.engines.block_cache_bytes = 8 << 20;
+    Result<std::unique_ptr<Store>> store = Store::Open(options, Clock::System());
+    ASSERT_TRUE(store.ok()) << store.status().ToString();
+    store_ = *std::move(store);
+  }
+
+  // Drops the store without flushing, as a kill does.
+  void Crash() { store_.reset(); }
+
+  static std::string Key(int n) { return MetadataKey(SlotFor(n), 1, std::to_string(n)); }
+  static uint16_t SlotFor(int n) { return static_cast<uint16_t>((n * 7) % kNodeSlotCount); }
+
+  void Write(Txn* txn, int n, std::string_view value, bool is_new) {
+    const std::string user_key = std::to_string(n);
+    txn->Begin();
+    txn->Lock(user_key);
+    txn->Put(SlotFor(n), Key(n), value);
+    if (is_new) {
+      txn->AddKeys(SlotFor(n), 1);
+    }
+  }
+
+  std::string Read(int n) {
+    std::string value;
+    return store_->Get(SlotFor(n), Key(n), &value).ok() ? value : "(none)";
+  }
+
+  std::string dir_;
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(CommitTest, ATurnIsSeenByItselfAtOnceAndByOthersAfterItsCommit) {
+  Open();
+  Txn txn(store_.get());
+  Write(&txn, 1, "one", true);
+  std::string value;
+
+  EXPECT_TRUE(txn.Get(SlotFor(1), Key(1), &value).ok());
+  EXPECT_EQ(value, "one");
+  EXPECT_EQ(Read(1), "(none)");
+  ASSERT_TRUE(txn.Commit().ok());
+  EXPECT_EQ(Read(1), "one");
+  EXPECT_EQ(store_->slots().total_keys(), 1U);
+}
+
+TEST_F(CommitTest, ACrashLosesNothingThatWasCommittedAndCountsStayExact) {
+  Open();
+  int next = 0;
+  for (int round = 0; round < 5; ++round) {
+    Txn txn(store_.get());
+    for (int i = 0; i < 500; ++i) {
+      Write(&txn, next, "v" + std::to_string(next), true);
+      ++next;
+      if (i % 50 == 49) {
+        ASSERT_TRUE(txn.Commit().ok());
+      }
+    }
+    ASSERT_TRUE(txn.Commit().ok());
+    Crash();
+    Open();
+    for (int i = 0; i < next; ++i) {
+      ASSERT_EQ(Read(i), "v" + std::to_string(i));
+    }
+    ASSERT_EQ(store_->slots().total_keys(), static_cast<uint64_t>(next));
+  }
+}
+
+TEST_F(CommitTest, ACleanStopNeedsNoReplay) {
+  Open();
+  Txn txn(store_.get());
+  Write(&txn, 1, "one", true);
+  ASSERT_TRUE(txn.Commit().ok());
+  ASSERT_TRUE(store_->Close().ok());
+  Crash();
+  Open();
+  EXPECT_EQ(store_->replayed_records(), 0U);
+  EXPECT_EQ(Read(1), "one");
+}
+
+class Recorder : public WatermarkListener {
+ public:
+  void OnWatermark(uint64_t lsn) override { seen.store(lsn, std::memory_order_release); }
+  std::atomic<uint64_t> seen{0};
+};
+
+TEST_F(CommitTest, WithAlwaysTheWatermarkWaitsForTheSyncAndReadersSeeTheValueMeanwhile) {
+  Open(SyncPolicy::kAlways);
+  Recorder recorder;
+  store_->pipeline().AddListener(&recorder);
+  uint64_t lsn = 0;
+  Txn txn(store_.get(), [&lsn](const Status& status, uint64_t at) {
+    ASSERT_TRUE(status.ok());
+    lsn = at;
+  });
+  for (int i = 0; i < 100; ++i) {
+    Write(&txn, 5, std::to_string(i), i == 0);
+    ASSERT_TRUE(txn.Commit().ok());
+    ASSERT_EQ(Read(5), std::to_string(i));
+  }
+  const int64_t deadline = Clock::System()->MonotonicMillis() + 10'000;
+  while (recorder.seen.load(std::memory_order_acquire) < lsn &&
+         Clock::System()->MonotonicMillis() < deadline) {
+    SleepMicros(100);
+  }
+  EXPECT_GE(recorder.seen.load(), lsn);
+  EXPECT_GE(store_->binlog().synced_lsn(), lsn);
+  EXPECT_EQ(store_->pipeline().watermark(), lsn);
+  store_->pipeline().RemoveListener(&recorder);
+}
+
+TEST_F(CommitTest, ACommandThatReadsAnothersWriteObservesItsRecord) {
+  Open();
+  Txn writer(store_.get());
+  Txn reader(store_.get());
+  Write(&writer, 9, "x", true);
+  ASSERT_TRUE(writer.Commit().ok());
+
+  reader.Begin();
+  reader.Observe("9");
+
+  EXPECT_EQ(reader.observed_lsn(), store_->pipeline().appended_lsn());
+  EXPECT_FALSE(reader.depends_on_turn());
+}
+
+// Threads add to shared counters under the stripes' locks, several keys a turn in random order.
+TEST_F(CommitTest, ConcurrentReadModifyWritesLoseNothing) {
+  Open();
+  constexpr int kThreads = 4;
+  constexpr int kTurns = 300;
+  constexpr int kKeys = 20;
+  std::vector<Thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back("writer", [this, t] {
+      Random random(static_cast<uint64_t>(t) + 1);
+      Txn txn(store_.get());
+      for (int turn = 0; turn < kTurns; ++turn) {
+        for (int i = 0; i < 4; ++i) {
+          const int n = static_cast<int>(random.Uniform(kKeys));
+          txn.Begin();
+          txn.Lock(std::to_string(n));
+          std::string value;
+          const bool found = txn.Get(SlotFor(n), Key(n), &value).ok();
+          txn.Put(SlotFor(n), Key(n), std::to_string(found ? std::stoi(value) + 1 : 1));
+          if (!found) {
+            txn.AddKeys(SlotFor(n), 1);
+          }
+        }
+        ASSERT_TRUE(txn.Commit().ok());
+      }
+    });
+  }
+  threads.clear();
+  int total = 0;
+  for (int n = 0; n < kKeys; ++n) {
+    total += std::stoi(Read(n));
+  }
+  EXPECT_EQ(total, kThreads * kTurns * 4);
+  EXPECT_EQ(store_->slots().total_keys(), static_cast<uint64_t>(kKeys));
+}
+
+TEST_F(CommitTest, ANewGenerationHidesASlotAndSurvivesACrash) {
+  Open();
+  Txn txn(store_.get());
+  Write(&txn, 3, "x", true);
+  ASSERT_TRUE(txn.Commit().ok());
+
+  txn.Begin();
+  txn.LockAll();
+  txn.StartNewGeneration(SlotFor(3));
+  ASSERT_TRUE(txn.Commit().ok());
+
+  EXPECT_EQ(store_->slots().generation(SlotFor(3)), 2U);
+  EXPECT_EQ(store_->slots().total_keys(), 0U);
+  Crash();
+  Open();
+  EXPECT_EQ(store_->slots().generation(SlotFor(3)), 2U);
+  EXPECT_EQ(store_->slots().dead_generations(SlotFor(3)), std::vector<uint32_t>{1});
+}
+
+TEST(PendingTableTest, MergedIterationShowsTheNewerOfBoth) {
+  MemoryEngine engine;
+  const std::vector<EngineOp> ops = {
+      {false, "a", "engine"}, {false, "b", "engine"}, {false, "d", "engine"}};
+  ASSERT_TRUE(engine.Apply(ops, 1).ok());
+  BinlogBatch batch;
+  batch.Put(0, "b", "pending");
+  batch.Put(0, "c", "pending");
+  batch.Delete(0, "d");
+  PendingTable pending;
+  pending.Add(2, batch.iterator());
+
+  MergedIterator it(pending.Range("a", "z"), *engine.NewIterator({.range = {"a", "z"}}));
+  std::map<std::string, std::string> seen;
+  for (it.SeekToFirst(); it.Valid(); it.Next()) {
+    seen.emplace(it.key(), it.value());
+  }
+
+  EXPECT_EQ(seen, (std::map<std::string, std::string>{
+                      {"a", "engine"}, {"b", "pending"}, {"c", "pending"}}));
+  pending.RemoveUpTo(2);
+  EXPECT_TRUE(pending.empty());
+}
+
+}  // namespace
+}  // namespace kvs

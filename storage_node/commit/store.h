@@ -1,0 +1,126 @@
+// Store: the data of one node, opened: engines, log, slots, locks and the pipeline that joins them.
+//
+// Open() brings the engines to the end of the log: it scans the log, cuts a torn tail, and replays
+// what the instances' memory held.  Damage that is not a torn tail leaves the store readable, and
+// every write is refused with a text that names file and offset.
+//
+// Threads: thread-safe after Open().
+// Owner:   the node's app; outlives every Txn.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/status.h"
+#include "storage_node/binlog/binlog_recovery.h"
+#include "storage_node/binlog/binlog_writer.h"
+#include "storage_node/commit/commit_pipeline.h"
+#include "storage_node/engine/engine_cluster.h"
+
+namespace kvs {
+
+struct StoreOptions {
+  std::string dir;  // Holds binlog/ and engine/.
+  int instance_count = 8;
+  uint64_t binlog_segment_size = uint64_t{64} << 20;
+  // Replay at start needs at most about this much log: beyond it lagging instances are flushed.
+  uint64_t max_replay_bytes = uint64_t{256} << 20;
+  SyncPolicy sync_policy = SyncPolicy::kEverySecond;
+  EngineClusterOptions engines;  // dir and instance_count are set by Open().
+};
+
+// Walks a range of engine keys with the pending table merged in.  See EngineIterator.
+class MergedIterator {
+ public:
+  MergedIterator(std::vector<PendingEntry> pending, std::unique_ptr<EngineIterator> engine);
+  bool Valid() const { return valid_; }
+  void SeekToFirst();
+  void Seek(std::string_view target);
+  void Next();
+  std::string_view key() const { return from_pending_ ? pending_[index_].key : engine_->key(); }
+  std::string_view value() const {
+    return from_pending_ ? std::string_view(*pending_[index_].value) : engine_->value();
+  }
+  Status status() const { return engine_->status(); }
+
+ private:
+  // Settles on the smaller front, skipping what is deleted or shadowed.
+  void Settle();
+
+  const std::vector<PendingEntry> pending_;
+  const std::unique_ptr<EngineIterator> engine_;
+  size_t index_ = 0;
+  bool from_pending_ = false;
+  bool valid_ = false;
+};
+
+class Store {
+ public:
+  static Result<std::unique_ptr<Store>> Open(const StoreOptions& options, Clock* clock);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // Syncs the log, flushes the engines, leaves the mark of a clean stop.
+  // REQUIRES: no other thread uses the store any more
+  Status Close();
+
+  // Reads an engine key: what is logged but not yet applied, else the engine.
+  //   kNotFound: no such key; kUnavailable: the instance is being reopened
+  Status Get(uint16_t slot, std::string_view engine_key, std::string* value) const;
+  // Walks the engine keys in [lower, upper), all of `slot`.
+  Result<std::unique_ptr<MergedIterator>> NewIterator(uint16_t slot, const std::string& lower,
+                                                      const std::string& upper) const;
+
+  // Whether a write to the slot would wait for its instance now.
+  bool IsStalled(uint16_t slot) const { return engines_->ForSlot(slot)->IsStalled(); }
+  // OK, or why writes are refused.
+  Status WriteHealth() const;
+
+  SlotTable& slots() { return slots_; }
+  StripeTable& stripes() { return stripes_; }
+  CommitPipeline& pipeline() { return *pipeline_; }
+  EngineCluster& engines() { return *engines_; }
+  BinlogWriter& binlog() { return *binlog_; }
+  int64_t NowMillis() const { return pipeline_->NowMillis(); }
+  const RecoveredLog& recovered() const { return recovered_; }
+  uint64_t replayed_records() const { return replayed_records_; }
+
+ private:
+  Store(const StoreOptions& options, Clock* clock) : options_(options), clock_(clock) {}
+
+  Status OpenEngines();
+  Status OpenLog();
+  Status Replay();
+  void MaintenanceThread();
+  void PurgeLog();
+
+  const StoreOptions options_;
+  Clock* const clock_;
+  std::string binlog_dir_;
+  RecoveredLog recovered_;
+  uint64_t replayed_records_ = 0;
+  // The engines' environments call it from their background threads, possibly before it is opened.
+  std::atomic<BinlogWriter*> writer_for_engines_{nullptr};
+  std::unique_ptr<BinlogWriter> binlog_;
+  std::unique_ptr<EngineCluster> engines_;
+  SlotTable slots_;
+  StripeTable stripes_;
+  std::unique_ptr<CommitPipeline> pipeline_;
+  bool closed_ = false;
+
+  Mutex maintenance_mu_;
+  CondVar maintenance_wake_;
+  bool stop_ KVS_GUARDED_BY(maintenance_mu_) = false;
+  Thread maintenance_;
+};
+
+}  // namespace kvs
