@@ -25,6 +25,10 @@ constexpr uint64_t kLevel0Slowdown = 8;
 // What the skiplist and arena take for each entry beyond key and value, roughly.
 constexpr size_t kMemtableEntryOverhead = 64;
 
+// Our count of a memtable's bytes is nearly full at so many eighths: LevelDB's arena leaves up to a
+// quarter of each of its blocks unused, and it counts blocks.
+constexpr size_t kFullEighths = 5;
+
 leveldb::Slice ToSlice(std::string_view bytes) {
   return {bytes.data(), bytes.size()};
 }
@@ -378,7 +382,7 @@ bool LevelDbEngine::IsStalled() {
   }
   Handle* handle = acquired->get();
   const LevelDbEnv& env = *handle->env;
-  const bool nearly_full = env.memtable_bytes() >= options_.write_buffer_size / 8 * 7;
+  const bool nearly_full = env.memtable_bytes() >= options_.write_buffer_size / 8 * kFullEighths;
   if (env.flush_pending() && nearly_full) {
     return true;
   }
