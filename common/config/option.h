@@ -124,6 +124,9 @@ OptionRow MakeOptionRow(std::string_view field_name, const OptionSpec& spec) {
   using Field = std::remove_reference_t<decltype(std::declval<Options&>().*kMember)>;
   OptionRow row{std::string(field_name), KindOf<Field>(), spec,
                 [](void* options) -> void* { return &(static_cast<Options*>(options)->*kMember); }};
+  if (row.name.ends_with('_')) {
+    row.name.pop_back();  // The field's name would have been a keyword.
+  }
   for (char& c : row.name) {
     c = c == '_' ? '-' : c;
   }

@@ -1,0 +1,88 @@
+#include "common/service/client_registry.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/command/command_table.h"
+#include "common/net/socket.h"
+
+namespace kvs {
+
+ClientInfo::ClientInfo(uint64_t id_arg, std::string address_arg, std::string local_address_arg,
+                       int fd_arg, int64_t now_ms)
+    : id(id_arg),
+      address(std::move(address_arg)),
+      local_address(std::move(local_address_arg)),
+      fd(fd_arg),
+      created_ms(now_ms),
+      last_active_ms(now_ms) {}
+
+void ClientInfo::SetName(std::string_view name) {
+  const MutexLock lock(&mu_);
+  name_ = name;
+}
+
+std::string ClientInfo::name() const {
+  const MutexLock lock(&mu_);
+  return name_;
+}
+
+void ClientInfo::SetLibraryName(std::string_view name) {
+  const MutexLock lock(&mu_);
+  library_name_ = name;
+}
+
+void ClientInfo::SetLibraryVersion(std::string_view version) {
+  const MutexLock lock(&mu_);
+  library_version_ = version;
+}
+
+void ClientInfo::SetLibrary(std::string_view name, std::string_view version) {
+  const MutexLock lock(&mu_);
+  library_name_ = name;
+  library_version_ = version;
+}
+
+std::string ClientInfo::Describe(int64_t now_ms) const {
+  const int command = last_command.load(std::memory_order_relaxed);
+  const uint64_t output = output_bytes.load(std::memory_order_relaxed);
+  const MutexLock lock(&mu_);
+  return fmt::format(
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 "
+      "multi=-1 qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} "
+      "tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+      id, address, local_address, fd, name_, (now_ms - created_ms) / 1000,
+      (now_ms - last_active_ms.load(std::memory_order_relaxed)) / 1000,
+      input_bytes.load(std::memory_order_relaxed), output > 0 ? 1 : 0, output,
+      input_bytes.load(std::memory_order_relaxed) + output,
+      command < 0 ? "NULL" : kCommands[command].name, protocol.load(std::memory_order_relaxed),
+      library_name_, library_version_);
+}
+
+std::shared_ptr<ClientInfo> ClientRegistry::Add(int fd, int64_t now_ms) {
+  std::string address = PeerName(fd);
+  std::string local_address = LocalName(fd);
+  const MutexLock lock(&mu_);
+  const uint64_t id = ++last_id_;
+  auto client = std::make_shared<ClientInfo>(id, std::move(address), std::move(local_address), fd,
+                                             now_ms);
+  clients_.emplace(id, client);
+  count_.store(clients_.size(), std::memory_order_relaxed);
+  return client;
+}
+
+void ClientRegistry::Remove(uint64_t id) {
+  const MutexLock lock(&mu_);
+  clients_.erase(id);
+  count_.store(clients_.size(), std::memory_order_relaxed);
+}
+
+void ClientRegistry::ForEach(const std::function<void(const ClientInfo&)>& visit) const {
+  const MutexLock lock(&mu_);
+  for (const auto& [id, client] : clients_) {
+    visit(*client);
+  }
+}
+
+}  // namespace kvs

@@ -1,0 +1,71 @@
+// ClientRegistry: the open client connections of a process, for CLIENT LIST, ID and INFO.
+//
+// A session keeps its own entry up to date with relaxed stores; whoever lists reads them.  Texts that
+// rarely change stand behind the entry's mutex.
+//
+// Threads: thread-safe.
+// Owner:   the server; a session holds a shared reference to its entry.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "common/base/mutex.h"
+
+namespace kvs {
+
+class ClientInfo {
+ public:
+  ClientInfo(uint64_t id, std::string address, std::string local_address, int fd, int64_t now_ms);
+
+  const uint64_t id;
+  const std::string address;        // "host:port"
+  const std::string local_address;
+  const int fd;
+  const int64_t created_ms;         // Monotonic.
+
+  std::atomic<int64_t> last_active_ms{0};
+  std::atomic<int> last_command{-1};   // An index of the command table; -1: none yet.
+  std::atomic<int> protocol{2};
+  std::atomic<uint64_t> input_bytes{0};   // Unparsed, now.
+  std::atomic<uint64_t> output_bytes{0};  // Unsent, now.
+
+  void SetName(std::string_view name) KVS_EXCLUDES(mu_);
+  std::string name() const KVS_EXCLUDES(mu_);
+  void SetLibrary(std::string_view name, std::string_view version) KVS_EXCLUDES(mu_);
+  void SetLibraryName(std::string_view name) KVS_EXCLUDES(mu_);
+  void SetLibraryVersion(std::string_view version) KVS_EXCLUDES(mu_);
+
+  // Returns the line of CLIENT LIST, without a line end.
+  std::string Describe(int64_t now_ms) const KVS_EXCLUDES(mu_);
+
+ private:
+  mutable Mutex mu_;
+  std::string name_ KVS_GUARDED_BY(mu_);
+  std::string library_name_ KVS_GUARDED_BY(mu_);
+  std::string library_version_ KVS_GUARDED_BY(mu_);
+};
+
+class ClientRegistry {
+ public:
+  // Makes the entry of a new connection.  Ids begin with 1 and are never used again.
+  std::shared_ptr<ClientInfo> Add(int fd, int64_t now_ms) KVS_EXCLUDES(mu_);
+  void Remove(uint64_t id) KVS_EXCLUDES(mu_);
+  size_t count() const { return count_.load(std::memory_order_relaxed); }
+  // Calls `visit` for each entry, by ascending id.
+  void ForEach(const std::function<void(const ClientInfo&)>& visit) const KVS_EXCLUDES(mu_);
+
+ private:
+  mutable Mutex mu_;
+  uint64_t last_id_ KVS_GUARDED_BY(mu_) = 0;
+  std::map<uint64_t, std::shared_ptr<ClientInfo>> clients_ KVS_GUARDED_BY(mu_);
+  std::atomic<size_t> count_{0};
+};
+
+}  // namespace kvs

@@ -1,0 +1,390 @@
+#include "common/service/connection_commands.h"
+
+#include <algorithm>
+#include <span>
+
+#include <fmt/format.h>
+
+#include "common/base/build_info.h"
+#include "common/base/strings.h"
+#include "common/command/command_docs.h"
+
+namespace kvs {
+namespace {
+
+struct Call {
+  const CommandSpec& spec;
+  CommandArgs args;
+  ServiceContext* service;
+  ClientState* client;
+  RespWriter reply;
+  bool failed = false;
+
+  void Fail(std::string_view text) {
+    reply.Error(text);
+    failed = true;
+  }
+};
+
+constexpr std::string_view kWrongPass =
+    "WRONGPASS invalid username-password pair or user is disabled.";
+constexpr std::string_view kSyntaxError = "ERR syntax error";
+
+bool PasswordFits(const ServiceContext& service, std::string_view user, std::string_view password) {
+  if (user != "default") {
+    return false;
+  }
+  return service.requirepass.empty() || EqualsConstantTime(password, service.requirepass);
+}
+
+void Auth(Call* call) {
+  if (call->args.size() > 3) {
+    return call->Fail(kSyntaxError);
+  }
+  const bool named = call->args.size() == 3;
+  if (!named && call->service->requirepass.empty()) {
+    return call->Fail(
+        "ERR AUTH <password> called without any password configured for the default user. Are you "
+        "sure your configuration is correct?");
+  }
+  const std::string_view user = named ? call->args[1] : "default";
+  if (!PasswordFits(*call->service, user, call->args.back())) {
+    return call->Fail(kWrongPass);
+  }
+  call->client->authenticated = true;
+  call->reply.Ok();
+}
+
+// A name or library text may not disturb the lines of CLIENT LIST.
+bool IsPrintable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
+}
+
+void Hello(Call* call) {
+  const CommandArgs args = call->args;
+  int64_t version = call->client->protocol;
+  size_t i = 1;
+  if (args.size() > 1) {
+    if (!ParseInt64(args[1], &version)) {
+      return call->Fail("ERR Protocol version is not an integer or out of range");
+    }
+    if (version < 2 || version > 3) {
+      return call->Fail("NOPROTO unsupported protocol version");
+    }
+    i = 2;
+  }
+  bool authenticated = call->client->authenticated;
+  std::string_view name;
+  bool has_name = false;
+  while (i < args.size()) {
+    if (EqualsIgnoreCase(args[i], "auth") && i + 2 < args.size()) {
+      if (!PasswordFits(*call->service, args[i + 1], args[i + 2])) {
+        return call->Fail(kWrongPass);
+      }
+      authenticated = true;
+      i += 3;
+    } else if (EqualsIgnoreCase(args[i], "setname") && i + 1 < args.size()) {
+      name = args[i + 1];
+      has_name = true;
+      if (!IsPrintable(name)) {
+        return call->Fail(
+            "ERR Client names cannot contain spaces, newlines or special characters.");
+      }
+      i += 2;
+    } else {
+      return call->Fail(fmt::format("ERR Syntax error in HELLO option '{}'", args[i]));
+    }
+  }
+  if (!authenticated) {
+    return call->Fail(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+        "RESP protocol version at the same time");
+  }
+  call->client->authenticated = true;
+  call->client->protocol = static_cast<int>(version);
+  call->client->info->protocol.store(static_cast<int>(version), std::memory_order_relaxed);
+  if (has_name) {
+    call->client->info->SetName(name);
+  }
+  RespWriter reply(static_cast<int>(version), call->reply.out());
+  reply.Map(7);
+  reply.Bulk("server");
+  reply.Bulk("redis");
+  reply.Bulk("version");
+  reply.Bulk(kRedisVersion);
+  reply.Bulk("proto");
+  reply.Integer(version);
+  reply.Bulk("id");
+  reply.Integer(static_cast<int64_t>(call->client->info->id));
+  reply.Bulk("mode");
+  reply.Bulk(call->service->mode);
+  reply.Bulk("role");
+  reply.Bulk(call->service->role);
+  reply.Bulk("modules");
+  reply.Array(0);
+}
+
+void Reset(Call* call) {
+  ClientState* client = call->client;
+  client->protocol = 2;
+  client->info->protocol.store(2, std::memory_order_relaxed);
+  client->info->SetName("");
+  client->authenticated = call->service->requirepass.empty();
+  RespWriter(2, call->reply.out()).Simple("RESET");
+}
+
+void Ping(Call* call) {
+  if (call->args.size() > 2) {
+    return call->Fail(WrongArityError(call->spec));
+  }
+  if (call->args.size() == 2) {
+    call->reply.Bulk(call->args[1]);
+  } else {
+    call->reply.Raw(kPongReply);
+  }
+}
+
+void Select(Call* call) {
+  int64_t index = 0;
+  if (!ParseInt64(call->args[1], &index) || index > INT32_MAX || index < INT32_MIN) {
+    return call->Fail("ERR value is not an integer or out of range");
+  }
+  if (index != 0) {
+    return call->Fail("ERR DB index is out of range");
+  }
+  call->reply.Ok();
+}
+
+void Time(Call* call) {
+  const int64_t now = call->service->clock->WallMicros();
+  call->reply.Array(2);
+  call->reply.Bulk(std::to_string(now / 1'000'000));
+  call->reply.Bulk(std::to_string(now % 1'000'000));
+}
+
+void Help(Call* call, std::initializer_list<std::string_view> lines) {
+  const std::string container = ToUpper(call->spec.name.substr(0, call->spec.name.find('|')));
+  call->reply.Array(lines.size() + 3);
+  call->reply.Simple(
+      fmt::format("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container));
+  for (const std::string_view line : lines) {
+    call->reply.Simple(line);
+  }
+  call->reply.Simple("HELP");
+  call->reply.Simple("    Print this help.");
+}
+
+void ClientSetName(Call* call) {
+  if (!IsPrintable(call->args[2])) {
+    return call->Fail("ERR Client names cannot contain spaces, newlines or special characters.");
+  }
+  call->client->info->SetName(call->args[2]);
+  call->reply.Ok();
+}
+
+void ClientSetInfo(Call* call) {
+  const std::string option = ToLower(call->args[2]);
+  if (option != "lib-name" && option != "lib-ver") {
+    return call->Fail(fmt::format("ERR Unrecognized option '{}'", call->args[2]));
+  }
+  if (!IsPrintable(call->args[3])) {
+    return call->Fail(
+        fmt::format("ERR {} cannot contain spaces, newlines or special characters.", option));
+  }
+  if (option == "lib-name") {
+    call->client->info->SetLibraryName(call->args[3]);
+  } else {
+    call->client->info->SetLibraryVersion(call->args[3]);
+  }
+  call->reply.Ok();
+}
+
+void ClientList(Call* call) {
+  const CommandArgs args = call->args;
+  std::vector<int64_t> ids;
+  bool by_id = false;
+  bool any_type = true;
+  if (args.size() == 4 && EqualsIgnoreCase(args[2], "type")) {
+    const std::string type = ToLower(args[3]);
+    if (type != "normal" && type != "master" && type != "replica" && type != "slave" &&
+        type != "pubsub") {
+      return call->Fail(fmt::format("ERR Unknown client type '{}'", args[3]));
+    }
+    any_type = type == "normal";
+  } else if (args.size() > 3 && EqualsIgnoreCase(args[2], "id")) {
+    by_id = true;
+    for (size_t i = 3; i < args.size(); ++i) {
+      int64_t id = 0;
+      if (!ParseInt64(args[i], &id) || id <= 0) {
+        return call->Fail("ERR Invalid client ID");
+      }
+      ids.push_back(id);
+    }
+  } else if (args.size() != 2) {
+    return call->Fail(kSyntaxError);
+  }
+  std::string text;
+  const int64_t now_ms = call->service->clock->MonotonicMillis();
+  call->service->clients->ForEach([&](const ClientInfo& client) {
+    const bool wanted =
+        any_type &&
+        (!by_id || std::find(ids.begin(), ids.end(), static_cast<int64_t>(client.id)) != ids.end());
+    if (wanted) {
+      text += client.Describe(now_ms) + "\n";
+    }
+  });
+  call->reply.Verbatim("txt", text);
+}
+
+void ConfigGet(Call* call) {
+  const std::vector<std::string_view> patterns(call->args.begin() + 2, call->args.end());
+  const ConfigPairs pairs = call->service->config->Get(patterns);
+  call->reply.Map(pairs.size());
+  for (const auto& [name, value] : pairs) {
+    call->reply.Bulk(name);
+    call->reply.Bulk(value);
+  }
+}
+
+void ConfigSet(Call* call) {
+  if (call->args.size() % 2 != 0) {
+    return call->Fail(WrongArityError(call->spec));
+  }
+  ConfigPairs changes;
+  for (size_t i = 2; i < call->args.size(); i += 2) {
+    const std::string name = ToLower(call->args[i]);
+    for (const auto& [earlier, value] : changes) {
+      if (earlier == name) {
+        return call->Fail(fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') "
+                                      "- duplicate parameter",
+                                      call->args[i]));
+      }
+    }
+    changes.emplace_back(name, call->args[i + 1]);
+  }
+  std::string bad_name;
+  const Status status = call->service->config->Set(changes, &bad_name);
+  if (status.code() == Code::kUnsupported) {
+    return call->Fail(fmt::format("ERR {} - '{}'", status.message(), bad_name));
+  }
+  if (!status.ok()) {
+    return call->Fail(fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') - {}",
+                                  bad_name, status.message()));
+  }
+  call->reply.Ok();
+}
+
+void ConfigRewrite(Call* call) {
+  const Status status = call->service->config->Rewrite();
+  if (status.code() == Code::kNotFound) {
+    return call->Fail(fmt::format("ERR {}", status.message()));
+  }
+  if (!status.ok()) {
+    return call->Fail(fmt::format("ERR Rewriting config file: {}", status.message()));
+  }
+  call->reply.Ok();
+}
+
+void AnswerClient(CommandId id, Call* call) {
+  switch (id) {
+    case CommandId::kClientId:
+      return call->reply.Integer(static_cast<int64_t>(call->client->info->id));
+    case CommandId::kClientInfo:
+      return call->reply.Verbatim(
+          "txt",
+          call->client->info->Describe(call->service->clock->MonotonicMillis()) + "\n");
+    case CommandId::kClientList:
+      return ClientList(call);
+    case CommandId::kClientSetName:
+      return ClientSetName(call);
+    case CommandId::kClientGetName: {
+      const std::string name = call->client->info->name();
+      return name.empty() ? call->reply.Null() : call->reply.Bulk(name);
+    }
+    case CommandId::kClientSetInfo:
+      return ClientSetInfo(call);
+    default:
+      return Help(call, {"GETNAME", "    Return the name of the current connection.", "ID",
+                         "    Return the ID of the current connection.", "INFO",
+                         "    Return information about the current client connection.",
+                         "LIST [options ...]", "    Return information about client connections. "
+                         "Options:", "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+                         "      Return clients of specified type.", "    * ID <id> [<id> ...]",
+                         "      Return clients of specified IDs only.",
+                         "SETINFO <option> <value>", "    Set client meta attr. Options are:",
+                         "    * LIB-NAME: the client lib name.",
+                         "    * LIB-VER: the client lib version.", "SETNAME <name>",
+                         "    Assign the name <name> to the current connection."});
+  }
+}
+
+void AnswerConfig(CommandId id, Call* call) {
+  switch (id) {
+    case CommandId::kConfigGet:
+      return ConfigGet(call);
+    case CommandId::kConfigSet:
+      return ConfigSet(call);
+    case CommandId::kConfigRewrite:
+      return ConfigRewrite(call);
+    case CommandId::kConfigResetStat:
+      call->service->metrics->Reset();
+      return call->reply.Ok();
+    default:
+      return Help(call,
+                  {"GET <pattern>", "    Return parameters matching the glob-like <pattern> and "
+                   "their values.", "SET <directive> <value>",
+                   "    Set the configuration <directive> to <value>.", "RESETSTAT",
+                   "    Reset statistics reported by the INFO command.", "REWRITE",
+                   "    Rewrite the configuration file."});
+  }
+}
+
+void Answer(CommandId id, Call* call) {
+  const std::string_view name = call->spec.name;
+  if (name.starts_with("client|")) {
+    return AnswerClient(id, call);
+  }
+  if (name.starts_with("config|")) {
+    return AnswerConfig(id, call);
+  }
+  if (name.starts_with("command")) {
+    call->failed = !AnswerCommandCommand(call->spec, call->args, &call->reply);
+    return;
+  }
+  switch (id) {
+    case CommandId::kAuth:
+      return Auth(call);
+    case CommandId::kHello:
+      return Hello(call);
+    case CommandId::kReset:
+      return Reset(call);
+    case CommandId::kPing:
+      return Ping(call);
+    case CommandId::kEcho:
+      return call->reply.Bulk(call->args[1]);
+    case CommandId::kSelect:
+      return Select(call);
+    case CommandId::kTime:
+      return Time(call);
+    case CommandId::kQuit:
+      call->client->close_after_reply = true;
+      return call->reply.Ok();
+    case CommandId::kInfo:
+      return call->reply.Verbatim(
+          "txt", FormatInfo(call->service->info_sections(), call->args.subspan(1)));
+    default:
+      return call->Fail(UnknownCommandError(call->args));
+  }
+}
+
+}  // namespace
+
+bool AnswerConnectionCommand(const CommandSpec& spec, CommandArgs args, ServiceContext* service,
+                             ClientState* client, std::string* out) {
+  Call call{spec, args, service, client, RespWriter(client->protocol, out)};
+  Answer(IdOf(spec), &call);
+  return call.failed;
+}
+
+}  // namespace kvs

@@ -1,0 +1,59 @@
+// The commands that node and proxy answer alike: AUTH, HELLO, CLIENT, COMMAND, CONFIG, ECHO, INFO,
+// PING, QUIT, RESET, SELECT, TIME.
+//
+// They are about the connection and the process, never about data.  What differs between the
+// programs (the text of INFO, the options) comes through ServiceContext.
+//
+// Threads: loop-owned; what ServiceContext points to is thread-safe.
+// Owner:   the dispatcher of each program calls AnswerConnectionCommand().
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/command/command_table.h"
+#include "common/config/config_store.h"
+#include "common/metrics/metrics.h"
+#include "common/resp/resp_writer.h"
+#include "common/service/client_registry.h"
+#include "common/service/info.h"
+
+namespace kvs {
+
+// What a session remembers between commands.
+struct ClientState {
+  std::shared_ptr<ClientInfo> info;
+  int protocol = 2;
+  bool authenticated = false;
+  bool close_after_reply = false;
+};
+
+// What the commands need to know about the process.  One per loop.
+struct ServiceContext {
+  ConfigStoreBase* config = nullptr;
+  ClientRegistry* clients = nullptr;
+  MetricRegistry* metrics = nullptr;
+  Clock* clock = nullptr;
+  std::string requirepass;  // Empty: no password.  Updated when options change.
+  std::string mode = "standalone";
+  std::string role = "master";
+  std::function<std::vector<InfoSection>()> info_sections;
+};
+
+// Answers one request whose row is a KVS_PROXY_COMMAND or KVS_CONTAINER row; writes exactly one
+// reply.  Returns whether the reply is an error.
+// REQUIRES: the arity has been checked
+bool AnswerConnectionCommand(const CommandSpec& spec, CommandArgs args, ServiceContext* service,
+                             ClientState* client, std::string* out);
+
+// Whether the client may run the command: before AUTH only a few are allowed.
+inline bool MayRun(const CommandSpec& spec, const ClientState& client) {
+  return client.authenticated || spec.Has(Cmd::kNoAuth);
+}
+inline constexpr std::string_view kNoAuthError = "NOAUTH Authentication required.";
+
+}  // namespace kvs

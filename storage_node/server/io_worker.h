@@ -1,0 +1,107 @@
+// IoWorker: one io loop of a node: its connections, its turn, its dispatcher.
+//
+// All requests of a loop turn share a Txn, which is committed at the turn's end: one record in the
+// log for whatever the turn's clients have written.  Then the replies leave, as far as the watermark
+// allows; the others are parked until OnWatermark().
+//
+// Threads: loop-owned, except the constructor, OnWatermark() and what is said to be posted.
+// Owner:   NodeServer; outlives its loop's thread.
+
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/thread.h"
+#include "common/net/event_loop.h"
+#include "common/net/listener.h"
+#include "common/service/connection_commands.h"
+#include "storage_node/command/scan_cursors.h"
+#include "storage_node/commit/txn.h"
+#include "storage_node/server/node_metrics.h"
+#include "storage_node/server/node_options.h"
+#include "storage_node/server/node_session.h"
+#include "storage_node/server/node_topology.h"
+
+namespace kvs {
+
+class IoWorker : public TurnHook, public WatermarkListener {
+ public:
+  struct Parts {
+    Store* store;
+    ScanCursors* scan_cursors;
+    MetricCells* metrics;
+    ServiceContext service;
+    NodeOptionsPtr options;
+    NodeTopologyPtr topology;
+  };
+
+  IoWorker(std::string name, const Parts& parts);
+  ~IoWorker() override;
+
+  void StartThread();
+  // Takes over a listening socket; before StartThread().
+  Status Listen(UniqueFd socket);
+  // Closes listeners and connections and ends the thread.  Replies that are parked are lost.
+  void Stop();
+
+  // Posted by the main loop.
+  void SetOptions(NodeOptionsPtr options);
+  void SetTopology(NodeTopologyPtr topology);
+
+  void OnTurnEnd() override;
+  void OnWatermark(uint64_t lsn) override;
+
+  EventLoop* loop() { return &loop_; }
+
+  // For sessions.
+  enum class Outcome : uint8_t {
+    kDone,     // A reply was written (or the session is closing).
+    kStalled,  // Not executed: the storage instance is busy.  Try again later.
+  };
+  Outcome Execute(NodeSession* session, CommandArgs args);
+  void EnterTurn(NodeSession* session);
+  void ResumeLater(NodeSession* session);
+  void OnClosed(NodeSession* session);
+  uint64_t watermark() const { return store_->pipeline().watermark(); }
+  const NodeOptions& options() const { return *options_; }
+  MetricCells* metrics() { return metrics_; }
+  Txn* txn() { return &txn_; }
+  RequestLimits Limits(bool authenticated) const;
+
+ private:
+  void OnAccept(UniqueFd fd);
+  void OnCommit(const Status& status, uint64_t lsn);
+  void ResumeStalled();
+  void CloseIdle();
+
+  bool Refuse(NodeSession* session, const CommandSpec& spec, CommandArgs args);
+  // Returns an empty text if this node serves all keys of the request.
+  std::string CheckSlots(const CommandSpec& spec, CommandArgs args) const;
+  bool AnyStalled(const CommandSpec& spec, CommandArgs args) const;
+  void RunHandler(NodeSession* session, const CommandSpec& spec, CommandArgs args);
+  void LockKeys(const CommandSpec& spec, CommandArgs args);
+
+  Store* const store_;
+  ScanCursors* const scan_cursors_;
+  MetricCells* const metrics_;
+  ServiceContext service_;
+  NodeOptionsPtr options_;
+  NodeTopologyPtr topology_;
+
+  EventLoop loop_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unordered_map<NodeSession*, std::unique_ptr<NodeSession>> sessions_;
+  std::vector<NodeSession*> turn_;     // Sessions with replies in this turn.
+  std::vector<NodeSession*> stalled_;  // Sessions that wait for an instance.
+  TimerId stall_timer_ = kNoTimer;
+  std::vector<std::string_view> lock_keys_;  // Scratch.
+  std::atomic<bool> watermark_posted_{false};
+  Txn txn_;
+  Thread thread_;
+};
+
+}  // namespace kvs

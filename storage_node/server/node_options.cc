@@ -1,0 +1,27 @@
+#include "storage_node/server/node_options.h"
+
+namespace kvs {
+
+const std::vector<OptionRow>& NodeOptionRows() {
+  static const std::vector<OptionRow> rows = {
+#define KVS_OPTION(type, field, fallback, ...) \
+  MakeOptionRow<NodeOptions, &NodeOptions::field>(#field, OptionSpec{__VA_ARGS__}),
+#include "storage_node/server/options.def"
+#undef KVS_OPTION
+  };
+  return rows;
+}
+
+Status ValidateNodeOptions(const NodeOptions& options) {
+  if (!options.config_servers.empty() && options.cluster_secret_file.empty()) {
+    return Status::InvalidArgument(
+        "config-servers needs cluster-secret-file: the config server refuses strangers");
+  }
+  if (ToInt(options.proto_max_bulk_len) > ToInt(options.client_query_buffer_limit)) {
+    return Status::InvalidArgument(
+        "proto-max-bulk-len must not be above client-query-buffer-limit");
+  }
+  return Status::Ok();
+}
+
+}  // namespace kvs

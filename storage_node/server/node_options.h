@@ -1,0 +1,26 @@
+// NodeOptions: the options of kv_node, one field for each row of options.def.
+//
+// Threads: immutable once published.
+// Owner:   the ConfigStore.
+
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "common/config/option.h"
+
+namespace kvs {
+
+struct NodeOptions {
+#define KVS_OPTION(type, field, fallback, ...) type field = fallback;
+#include "storage_node/server/options.def"
+#undef KVS_OPTION
+};
+using NodeOptionsPtr = std::shared_ptr<const NodeOptions>;
+
+const std::vector<OptionRow>& NodeOptionRows();
+// Returns the first rule between options that is broken.
+Status ValidateNodeOptions(const NodeOptions& options);
+
+}  // namespace kvs

@@ -1,0 +1,289 @@
+#include "storage_node/server/node_server.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/base/build_info.h"
+#include "common/base/logging.h"
+#include "common/base/random.h"
+#include "common/base/strings.h"
+#include "common/net/socket.h"
+
+namespace kvs {
+namespace {
+
+// The layout of the data directory; doc/formats/keys.md.
+constexpr int kFormatVersion = 1;
+
+std::vector<std::string> CommandNames() {
+  std::vector<std::string> names;
+  for (const CommandSpec& spec : kCommands) {
+    names.emplace_back(spec.name);
+  }
+  return names;
+}
+
+// Keeps a text that is written once: returns the file's content, or writes `fresh`.
+Result<std::string> LoadOrWrite(const std::string& path, const std::string& fresh) {
+  Result<std::string> content = ReadFile(path, 4096);
+  if (content.ok()) {
+    return std::string(TrimSpaces(*content));
+  }
+  if (content.status().code() != Code::kNotFound) {
+    return content.status();
+  }
+  KVS_RETURN_IF_ERROR(WriteFileAtomic(path, fresh + "\n"));
+  return fresh;
+}
+
+}  // namespace
+
+NodeServer::NodeServer(EventLoop* loop, ConfigStore<NodeOptions>* config)
+    : loop_(loop),
+      config_(config),
+      start_options_(config->current()),
+      started_ms_(loop->clock()->WallMillis()),
+      run_id_(RandomHexId()),
+      metrics_("kvs_node_", NodeMetricRows(), CommandNames()),
+      topology_(NodeTopology::Standalone()) {}
+
+NodeServer::~NodeServer() {
+  workers_.clear();
+  sweeper_.reset();
+}
+
+Status NodeServer::Start() {
+  KVS_RETURN_IF_ERROR(OpenDirectory());
+  KVS_RETURN_IF_ERROR(LoadMap());
+  KVS_RETURN_IF_ERROR(OpenStore());
+  ConnectMetrics();
+  KVS_RETURN_IF_ERROR(StartWorkers());
+  config_->AddListener([this](const NodeOptionsPtr& before, const NodeOptionsPtr& after) {
+    loop_->PostAlways([this, before, after] { OnOptions(*before, after); });
+  });
+  sweeper_ = std::make_unique<SweeperThread>(store_.get());
+  sweeper_->Start();
+  KVS_LOG(kInfo, "node {} serves on port {} with {} keys; log replayed: {} records", node_id_, port_,
+          store_->slots().total_keys(), store_->replayed_records());
+  return Status::Ok();
+}
+
+Status NodeServer::Stop() {
+  if (sweeper_ != nullptr) {
+    sweeper_->Stop();
+  }
+  for (const auto& worker : workers_) {
+    worker->Stop();
+  }
+  workers_.clear();
+  return store_ == nullptr ? Status::Ok() : store_->Close();
+}
+
+Status NodeServer::OpenDirectory() {
+  dir_ = start_options_->dir;
+  if (dir_.empty()) {
+    return Status::InvalidArgument("no data directory: give --dir");
+  }
+  KVS_RETURN_IF_ERROR(CreateDirs(dir_));
+  Result<FileLock> lock = FileLock::Acquire(dir_ + "/LOCK");
+  if (!lock.ok()) {
+    return lock.status().WithContext(
+        fmt::format("data directory '{}' is in use; choose another --dir or stop its owner", dir_));
+  }
+  lock_ = std::make_unique<FileLock>(*std::move(lock));
+  KVS_RETURN_IF_ERROR(CheckFormat());
+  return LoadOrMakeNodeId();
+}
+
+Status NodeServer::CheckFormat() {
+  const std::string fresh =
+      fmt::format("version {}\ninstances {}", kFormatVersion, start_options_->instances);
+  KVS_ASSIGN_OR_RETURN(const std::string text, LoadOrWrite(dir_ + "/FORMAT", fresh));
+  int64_t version = 0;
+  int64_t instances = 0;
+  for (const std::string_view line : Split(text, '\n')) {
+    if (line.starts_with("version ")) {
+      ParseInt64(line.substr(8), &version);
+    } else if (line.starts_with("instances ")) {
+      ParseInt64(line.substr(10), &instances);
+    }
+  }
+  if (version != kFormatVersion || instances < 1 || instances > 256) {
+    return Status::Unsupported(fmt::format(
+        "'{}/FORMAT' is of version {} with {} instances; this release reads version {}", dir_,
+        version, instances, kFormatVersion));
+  }
+  if (instances != start_options_->instances) {
+    KVS_LOG(kWarning, "the data directory was made with {} instances; the option is ignored",
+            instances);
+  }
+  instance_count_ = static_cast<int>(instances);
+  return Status::Ok();
+}
+
+Status NodeServer::LoadOrMakeNodeId() {
+  KVS_ASSIGN_OR_RETURN(node_id_, LoadOrWrite(dir_ + "/node-id", RandomHexId()));
+  const bool hex = node_id_.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (node_id_.size() != 40 || !hex) {
+    return Status::Corruption(fmt::format("'{}/node-id' does not hold 40 hexadecimal digits", dir_));
+  }
+  return Status::Ok();
+}
+
+Status NodeServer::LoadMap() {
+  if (start_options_->config_servers.empty()) {
+    return Status::Ok();
+  }
+  SlotMapPtr map;
+  const Result<std::string> text = ReadFile(dir_ + "/map.json");
+  if (text.ok()) {
+    KVS_ASSIGN_OR_RETURN(map, SlotMap::Parse(*text));
+  } else if (text.status().code() != Code::kNotFound) {
+    return text.status();
+  }
+  topology_ = NodeTopology::Managed(node_id_, std::move(map));
+  return Status::Ok();
+}
+
+Status NodeServer::OpenStore() {
+  StoreOptions options;
+  options.dir = dir_;
+  options.instance_count = instance_count_;
+  options.binlog_segment_size = ToInt(start_options_->binlog_segment_size);
+  options.max_replay_bytes = ToInt(start_options_->binlog_max_replay);
+  options.sync_policy = ParseSyncPolicy(start_options_->binlog_sync);
+  options.engines.block_cache_bytes = ToInt(start_options_->block_cache_size);
+  options.engines.leveldb.write_buffer_size = ToInt(start_options_->write_buffer_size);
+  options.engines.leveldb.max_open_files = static_cast<int>(start_options_->max_open_files);
+  options.engines.leveldb.compression = start_options_->compression;
+  KVS_ASSIGN_OR_RETURN(store_, Store::Open(options, loop_->clock()));
+  scan_cursors_ = std::make_unique<ScanCursors>();
+  return Status::Ok();
+}
+
+Status NodeServer::StartWorkers() {
+  ServiceContext service;
+  service.config = config_;
+  service.clients = &clients_;
+  service.metrics = &metrics_;
+  service.clock = loop_->clock();
+  service.requirepass = start_options_->requirepass;
+  service.info_sections = [this] { return Info(); };
+  for (int64_t i = 0; i < start_options_->io_threads; ++i) {
+    workers_.push_back(std::make_unique<IoWorker>(
+        fmt::format("io-{}", i + 1), IoWorker::Parts{.store = store_.get(),
+                                                     .scan_cursors = scan_cursors_.get(),
+                                                     .metrics = metrics_.NewCells(),
+                                                     .service = service,
+                                                     .options = start_options_,
+                                                     .topology = topology_}));
+  }
+  KVS_RETURN_IF_ERROR(ListenAll());
+  for (const auto& worker : workers_) {
+    worker->StartThread();
+  }
+  return Status::Ok();
+}
+
+// Every loop has a listener of its own on the TCP port; the kernel spreads the connections.
+Status NodeServer::ListenAll() {
+  auto port = static_cast<uint16_t>(start_options_->port);
+  if (start_options_->bind.empty()) {
+    return Status::InvalidArgument("no address to listen on: give --bind");
+  }
+  // SO_REUSEPORT would let two programs share the port unnoticed: the first bind is exclusive.
+  {
+    KVS_ASSIGN_OR_RETURN(const UniqueFd probe,
+                         ListenTcp(start_options_->bind.front(), port, ListenOptions{}));
+    port = LocalPort(probe.get());
+  }
+  port_ = port;
+  for (const std::string& host : start_options_->bind) {
+    for (const auto& worker : workers_) {
+      KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenTcp(host, port, {.reuse_port = true}));
+      KVS_RETURN_IF_ERROR(worker->Listen(std::move(socket)));
+    }
+  }
+  if (!start_options_->unixsocket.empty()) {
+    const int mode = std::stoi(std::to_string(start_options_->unixsocketperm), nullptr, 8);
+    KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenUnix(start_options_->unixsocket, mode, {}));
+    KVS_RETURN_IF_ERROR(workers_.front()->Listen(std::move(socket)));
+  }
+  return Status::Ok();
+}
+
+void NodeServer::OnOptions(const NodeOptions& before, const NodeOptionsPtr& after) {
+  if (before.loglevel != after->loglevel) {
+    const Result<LogLevel> level = ParseLogLevel(after->loglevel);
+    if (level.ok()) {
+      SetLogLevel(*level);
+    }
+  }
+  if (before.binlog_sync != after->binlog_sync) {
+    store_->pipeline().SetPolicy(ParseSyncPolicy(after->binlog_sync));
+  }
+  for (const auto& worker : workers_) {
+    worker->SetOptions(after);
+  }
+}
+
+Status NodeServer::SetMap(SlotMapPtr map) {
+  if (map->epoch() <= topology_->epoch && topology_->map != nullptr &&
+      map->name() == topology_->map->name()) {
+    return Status::Ok();
+  }
+  // Persisted before it is acted on: epochs never run backwards, not over a crash either.
+  KVS_RETURN_IF_ERROR(WriteFileAtomic(dir_ + "/map.json", map->ToJson().ToString() + "\n"));
+  topology_ = NodeTopology::Managed(node_id_, std::move(map));
+  for (const auto& worker : workers_) {
+    worker->SetTopology(topology_);
+  }
+  KVS_LOG(kInfo, "map of epoch {} in force: {} slots are owned here", topology_->epoch,
+          topology_->owned.count());
+  return Status::Ok();
+}
+
+std::string NodeServer::announced_address() const {
+  if (!start_options_->announce.empty()) {
+    return start_options_->announce;
+  }
+  return fmt::format("{}:{}", start_options_->bind.front(), port_);
+}
+
+Status NodeServer::Health() const { return store_->WriteHealth(); }
+
+void NodeServer::ConnectMetrics() {
+  const auto stats = [this](auto member) {
+    return [this, member] {
+      return static_cast<int64_t>(store_->pipeline().stats().*member);
+    };
+  };
+  metrics_.SetSource(kNode_binlog_records_total, stats(&CommitStats::records));
+  metrics_.SetSource(kNode_binlog_appends_total, stats(&CommitStats::appends));
+  metrics_.SetSource(kNode_binlog_syncs_total, stats(&CommitStats::syncs));
+  metrics_.SetSource(kNode_commit_failures_total, stats(&CommitStats::failed));
+  const auto source = [this](int metric, auto function) {
+    metrics_.SetSource(metric, [function] { return static_cast<int64_t>(function()); });
+  };
+  source(kNode_keys, [this] { return store_->slots().total_keys(); });
+  source(kNode_expires, [this] { return store_->slots().total_expires(); });
+  source(kNode_binlog_appended_lsn, [this] { return store_->pipeline().appended_lsn(); });
+  source(kNode_binlog_synced_lsn, [this] { return store_->binlog().synced_lsn(); });
+  source(kNode_binlog_watermark_lsn, [this] { return store_->pipeline().watermark(); });
+  source(kNode_binlog_bytes, [this] { return store_->binlog().TotalBytes(); });
+  source(kNode_memtable_bytes, [this] {
+    uint64_t bytes = 0;
+    for (int i = 0; i < store_->engines().instance_count(); ++i) {
+      bytes += store_->engines().engine(i)->Stats().memtable_bytes;
+    }
+    return bytes;
+  });
+  source(kNode_block_cache_bytes,
+         [this] { return store_->engines().engine(0)->Stats().block_cache_bytes; });
+}
+
+}  // namespace kvs

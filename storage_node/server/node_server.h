@@ -1,0 +1,79 @@
+// NodeServer: the process kv_node: opens the store, runs the loops, answers for the whole.
+//
+// Threads: main-only; the object lives on the main loop.
+// Owner:   main().
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/file.h"
+#include "common/config/config_store.h"
+#include "common/net/event_loop.h"
+#include "common/service/client_registry.h"
+#include "storage_node/commit/store.h"
+#include "storage_node/server/io_worker.h"
+#include "storage_node/server/node_options.h"
+#include "storage_node/types/sweeper.h"
+
+namespace kvs {
+
+class NodeServer {
+ public:
+  // `config` outlives the server.
+  NodeServer(EventLoop* loop, ConfigStore<NodeOptions>* config);
+  ~NodeServer();
+
+  // Opens the data directory and starts to serve.
+  Status Start();
+  // Stops serving, flushes and closes the data.
+  Status Stop();
+
+  const std::string& node_id() const { return node_id_; }
+  uint16_t port() const { return port_; }
+  std::vector<InfoSection> Info() const;
+  MetricRegistry* metrics() { return &metrics_; }
+  // OK if the node serves reads and writes.
+  Status Health() const;
+
+  // Takes over a map from the config server, keeps it in map.json, and tells the loops.
+  // Ignores a map whose epoch is not above the one in force.
+  Status SetMap(SlotMapPtr map);
+  const NodeTopology& topology() const { return *topology_; }
+  // The address under which others reach the node.
+  std::string announced_address() const;
+
+ private:
+  Status OpenDirectory();
+  Status CheckFormat();
+  Status LoadOrMakeNodeId();
+  Status LoadMap();
+  Status OpenStore();
+  Status StartWorkers();
+  Status ListenAll();
+  void ConnectMetrics();
+  void OnOptions(const NodeOptions& before, const NodeOptionsPtr& after);
+
+  EventLoop* const loop_;
+  ConfigStore<NodeOptions>* const config_;
+  const NodeOptionsPtr start_options_;
+  const int64_t started_ms_;
+  std::string dir_;
+  std::string node_id_;
+  const std::string run_id_;
+  std::unique_ptr<FileLock> lock_;
+  int instance_count_ = 0;
+  uint16_t port_ = 0;
+  MetricRegistry metrics_;
+  ClientRegistry clients_;
+  NodeTopologyPtr topology_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<ScanCursors> scan_cursors_;
+  std::unique_ptr<SweeperThread> sweeper_;
+  std::vector<std::unique_ptr<IoWorker>> workers_;
+};
+
+}  // namespace kvs

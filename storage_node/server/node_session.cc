@@ -1,0 +1,212 @@
+#include "storage_node/server/node_session.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "common/base/logging.h"
+#include "common/base/strings.h"
+#include "storage_node/server/io_worker.h"
+
+namespace kvs {
+namespace {
+
+// Bytes read from one client in one turn: enough for a deep pipeline, little enough for the others.
+constexpr size_t kReadBudget = 256 * 1024;
+// An output string that grew larger than this is given back when it is sent.
+constexpr size_t kKeptOutput = 64 * 1024;
+
+}  // namespace
+
+NodeSession::NodeSession(IoWorker* worker, UniqueFd fd, std::shared_ptr<ClientInfo> info)
+    : worker_(worker), fd_(std::move(fd)) {
+  client_.info = std::move(info);
+}
+
+NodeSession::~NodeSession() { Close(); }
+
+Status NodeSession::Start() {
+  parser_.set_limits(worker_->Limits(client_.authenticated));
+  last_active_ms_ = worker_->loop()->now_ms();
+  KVS_ASSIGN_OR_RETURN(watch_, worker_->loop()->Watch(fd_.get(), this, kReadable));
+  return Status::Ok();
+}
+
+void NodeSession::Close() {
+  if (closed_) {
+    return;
+  }
+  closed_ = true;
+  if (watch_ != nullptr) {
+    worker_->loop()->Unwatch(watch_);
+    watch_ = nullptr;
+  }
+  fd_.reset();
+  worker_->OnClosed(this);
+}
+
+void NodeSession::OnReady(bool readable, bool writable) {
+  if (writable) {
+    Flush();
+  }
+  if (!readable || closed_) {
+    return;
+  }
+  const size_t before = input_.size();
+  const size_t hint = before > 0 ? parser_.size_hint() : 0;
+  if (HasRoom()) {
+    if (input_.ReadFrom(fd_.get(), kReadBudget, hint) == IoResult::kClosed) {
+      return Close();
+    }
+  } else {
+    // Not interested in more, yet the socket reports something: a peer that is gone.
+    char byte = 0;
+    if (::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 && errno != EAGAIN) {
+      return Close();
+    }
+  }
+  worker_->metrics()->Add(kNode_input_bytes_total, static_cast<int64_t>(input_.size() - before));
+  last_active_ms_ = worker_->loop()->now_ms();
+  client_.info->last_active_ms.store(last_active_ms_, std::memory_order_relaxed);
+  ProcessInput();
+}
+
+void NodeSession::Resume() {
+  stalled_ = false;
+  ProcessInput();
+}
+
+// The only back-pressure there is: a session without room is not read, and TCP makes the client
+// wait.
+bool NodeSession::HasRoom() const {
+  return !closing_ && !closed_ && !stalled_ &&
+         output_.size() - sent_ < ToInt(worker_->options().client_output_soft_limit);
+}
+
+void NodeSession::ProcessInput() {
+  while (HasRoom() && input_.size() > 0) {
+    switch (parser_.Parse(input_.unread())) {
+      case RequestParser::Outcome::kRequest: {
+        worker_->EnterTurn(this);
+        if (worker_->Execute(this, parser_.args()) == IoWorker::Outcome::kStalled) {
+          parser_.Reset();  // Parsed again when the instance has room.
+          stalled_ = true;
+          worker_->ResumeLater(this);
+          break;
+        }
+        input_.Consume(parser_.frame_size());
+        parser_.Reset();
+        break;
+      }
+      case RequestParser::Outcome::kEmpty:
+        input_.Consume(parser_.frame_size());
+        parser_.Reset();
+        break;
+      case RequestParser::Outcome::kNeedMore:
+        UpdateInterest();
+        return;
+      case RequestParser::Outcome::kError:
+        OnProtocolError();
+        break;
+    }
+    closing_ |= client_.close_after_reply;
+  }
+  if (!closed_) {
+    input_.ReleaseIfEmpty();
+    UpdateInterest();
+  }
+}
+
+void NodeSession::OnProtocolError() {
+  worker_->metrics()->Increment(kNode_protocol_errors_total);
+  worker_->EnterTurn(this);
+  RespWriter(client_.protocol, &output_).Error("ERR " + parser_.error());
+  CountReply();
+  closing_ = true;
+}
+
+void NodeSession::FinishTurn(uint64_t lsn) {
+  const uint64_t wanted = std::max(lsn, observed_lsn_);
+  if (wanted > worker_->watermark() && output_.size() > turn_start_) {
+    gates_.push_back({output_offset_ + turn_start_, wanted});
+  }
+  turn_start_ = output_.size();
+  turn_replies_ = 0;
+  depends_on_turn_ = false;
+  observed_lsn_ = 0;
+}
+
+void NodeSession::FailTurn(const Status& status) {
+  output_.resize(turn_start_);
+  RespWriter reply(client_.protocol, &output_);
+  for (size_t i = 0; i < turn_replies_; ++i) {
+    reply.Error(status);
+    worker_->metrics()->CountError(status.code());
+  }
+}
+
+// Returns where in output_ the first closed gate stands; what is before it may leave.
+size_t NodeSession::SendableEnd() {
+  const uint64_t watermark = worker_->watermark();
+  while (!gates_.empty() && gates_.front().lsn <= watermark) {
+    gates_.pop_front();
+  }
+  return gates_.empty() ? output_.size()
+                        : static_cast<size_t>(gates_.front().begin - output_offset_);
+}
+
+void NodeSession::Flush() {
+  if (closed_) {
+    return;
+  }
+  const size_t sendable = SendableEnd();
+  while (sent_ < sendable) {
+    const ssize_t n = ::send(fd_.get(), output_.data() + sent_, sendable - sent_,
+                             MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      break;
+    }
+    if (n < 0) {
+      return Close();
+    }
+    sent_ += static_cast<size_t>(n);
+    worker_->metrics()->Add(kNode_output_bytes_total, n);
+  }
+  DropSent();
+  if (closing_ && output_.empty() && !in_turn_) {
+    return Close();
+  }
+  client_.info->output_bytes.store(output_.size() - sent_, std::memory_order_relaxed);
+  UpdateInterest();
+}
+
+// Gives the sent part of the output back, at once when it is all, else when it is the larger part.
+void NodeSession::DropSent() {
+  if (sent_ < output_.size() && sent_ < std::max(kKeptOutput, output_.size() / 2)) {
+    return;
+  }
+  output_offset_ += sent_;
+  turn_start_ -= std::min(turn_start_, sent_);
+  if (sent_ == output_.size() && output_.capacity() > kKeptOutput) {
+    std::string().swap(output_);
+  } else {
+    output_.erase(0, sent_);
+  }
+  sent_ = 0;
+}
+
+void NodeSession::UpdateInterest() {
+  if (watch_ == nullptr) {
+    return;
+  }
+  const bool blocked_output = sent_ < output_.size() && gates_.empty() && !in_turn_;
+  worker_->loop()->SetInterest(watch_, static_cast<uint8_t>((HasRoom() ? kReadable : 0) |
+                                                            (blocked_output ? kWritable : 0)));
+}
+
+}  // namespace kvs

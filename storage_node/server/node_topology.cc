@@ -1,0 +1,29 @@
+#include "storage_node/server/node_topology.h"
+
+#include <utility>
+
+namespace kvs {
+
+NodeTopologyPtr NodeTopology::Standalone() {
+  auto topology = std::make_shared<NodeTopology>();
+  topology->owned.set();
+  return topology;
+}
+
+NodeTopologyPtr NodeTopology::Managed(const std::string& node_id, SlotMapPtr map) {
+  auto topology = std::make_shared<NodeTopology>();
+  topology->managed = true;
+  if (map != nullptr) {
+    topology->epoch = map->epoch();
+    for (int slot = 0; slot < kSlotCount; ++slot) {
+      const Shard* shard = map->Find(slot);
+      if (shard != nullptr && shard->master.id == node_id) {
+        topology->owned.set(static_cast<size_t>(slot));
+      }
+    }
+    topology->map = std::move(map);
+  }
+  return topology;
+}
+
+}  // namespace kvs
