@@ -1,0 +1,133 @@
+// CommandSpec: what one row of the command table says about a command.
+//
+// Rows are X-macros in defs/*.def; command_table.h makes ids, the table and look-ups of them.  The
+// proxy routes by a row, the node dispatches and checks by it, COMMAND and the documentation print
+// it, and tests walk over all of them.
+//
+// Threads: immutable.
+
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace kvs {
+
+// Where a proxy sends a command.
+enum class Route : uint8_t {
+  kByKey,       // To the shard of its keys, which must share a slot.
+  kSplitByKey,  // In parts, to the shard of each key; `merge` joins the replies.
+  kAllShards,   // To every shard; `merge` joins the replies.
+  kAnyShard,    // To one shard that the proxy picks.
+  kPinned,      // Over a connection of the session's own: MULTI, WATCH, blocking commands.
+  kProxy,       // Nowhere: the proxy answers it.
+  kRefused,     // Nowhere: makes no sense through a proxy.
+};
+
+// How replies of several shards become one.
+enum class Merge : uint8_t {
+  kNone,
+  kGather,        // Arrays, element by element in the order of the request's keys.
+  kSum,           // Integers are added.
+  kMin,           // The smallest integer.
+  kAllOk,         // +OK if all say so, else the first error.
+  kConcat,        // Arrays, one behind the other.
+  kCursor,        // The cursor names the shard; the proxy rewrites it.
+  kFirstNonNull,  // Shards are asked in turn until one has something.
+};
+
+enum class Group : uint8_t { kString, kGeneric, kConnection, kServer };
+
+// Bits of CommandSpec::flags.  Structs and not namespace constants: the names are too common.
+using CommandFlags = uint32_t;
+struct Cmd {
+  static constexpr CommandFlags kWrite = 1u << 0;
+  static constexpr CommandFlags kRead = 1u << 1;
+  static constexpr CommandFlags kDenyOom = 1u << 2;  // Refused when memory is used up.
+  static constexpr CommandFlags kAdmin = 1u << 3;
+  static constexpr CommandFlags kPubSub = 1u << 4;
+  static constexpr CommandFlags kNoScript = 1u << 5;
+  static constexpr CommandFlags kBlocking = 1u << 6;
+  static constexpr CommandFlags kLoading = 1u << 7;  // Allowed while data is being loaded.
+  static constexpr CommandFlags kStale = 1u << 8;    // Allowed on a slave without its master.
+  static constexpr CommandFlags kFast = 1u << 9;     // O(1) or O(log n).
+  static constexpr CommandFlags kNoAuth = 1u << 10;  // Allowed before AUTH.
+  static constexpr CommandFlags kMayReplicate = 1u << 11;
+  static constexpr CommandFlags kAllowBusy = 1u << 12;  // Allowed while a script runs.
+};
+
+// ACL categories beyond those that follow from the flags.
+using AclCategories = uint32_t;
+struct Acl {
+  static constexpr AclCategories kKeyspace = 1u << 0;
+  static constexpr AclCategories kString = 1u << 1;
+  static constexpr AclCategories kDangerous = 1u << 2;
+  static constexpr AclCategories kConnection = 1u << 3;
+};
+
+// What a command does to its keys, in the words of Redis's key specifications.
+using KeyUses = uint16_t;
+struct KeyUse {
+  static constexpr KeyUses kRO = 1u << 0;  // Reads the value.
+  static constexpr KeyUses kRW = 1u << 1;  // Changes it.
+  static constexpr KeyUses kOW = 1u << 2;  // Replaces it without looking.
+  static constexpr KeyUses kRM = 1u << 3;  // Removes it without looking.
+  static constexpr KeyUses kAccess = 1u << 4;
+  static constexpr KeyUses kUpdate = 1u << 5;
+  static constexpr KeyUses kInsert = 1u << 6;
+  static constexpr KeyUses kDelete = 1u << 7;
+  static constexpr KeyUses kVariableFlags = 1u << 8;
+};
+
+// Which arguments are keys; args[0] is the command's name.
+struct KeyPattern {
+  enum class Kind : uint8_t { kNone, kRange, kCounted };
+  Kind kind = Kind::kNone;
+  int8_t first = 0;  // kCounted: the index of the count; the keys follow it.
+  int8_t last = 0;   // Below 0: from the end, -1 is the last argument.
+  int8_t step = 0;
+};
+
+constexpr KeyPattern NoKeys() {
+  return {};
+}
+constexpr KeyPattern KeyRange(int8_t first, int8_t last, int8_t step) {
+  return {.kind = KeyPattern::Kind::kRange, .first = first, .last = last, .step = step};
+}
+constexpr KeyPattern OneKey(int8_t index) {
+  return KeyRange(index, index, 1);
+}
+constexpr KeyPattern KeysCountedAt(int8_t index) {
+  return {.kind = KeyPattern::Kind::kCounted, .first = index, .last = 0, .step = 1};
+}
+
+struct CommandSpec {
+  std::string_view name;  // Lower case; "container|subcommand" for a subcommand.
+  int arity = 0;          // Arguments with the name; below 0: at least -arity.
+  KeyPattern keys = {};
+  KeyUses access = 0;
+  std::string_view key_notes = {};
+  Route route = Route::kByKey;
+  Merge merge = Merge::kNone;
+  CommandFlags flags = 0;
+  AclCategories acl = 0;
+  Group group = Group::kGeneric;
+  std::string_view since = {};  // The Redis version that brought it.
+  std::string_view complexity = {};
+  std::string_view tips = {};              // Separated by spaces.
+  std::string_view deprecated_since = {};  // Empty: not deprecated.
+  std::string_view replaced_by = {};
+  std::string_view usage = {};
+  std::string_view summary = {};
+
+  constexpr bool is_write() const { return (flags & Cmd::kWrite) != 0; }
+  constexpr bool is_read() const { return (flags & Cmd::kRead) != 0; }
+  constexpr bool has_keys() const { return keys.kind != KeyPattern::Kind::kNone; }
+  constexpr bool Has(CommandFlags flag) const { return (flags & flag) != 0; }
+  constexpr bool ArityFits(size_t arg_count) const {
+    return arity >= 0 ? arg_count == static_cast<size_t>(arity)
+                      : arg_count >= static_cast<size_t>(-arity);
+  }
+};
+
+}  // namespace kvs
