@@ -185,7 +185,7 @@ TEST(RequestParserTest, BeforeAuthLittleIsAllowed) {
 }
 
 TEST(RequestParserTest, ARequestIsBoundedAsAWhole) {
-  const RequestLimits limits = {.max_args = 3, .max_request_bytes = 30};
+  const RequestLimits limits = {.max_args = 3, .max_request_bytes = 29};
   EXPECT_THAT(ParseAnyhow("*2\r\n$3\r\nGET\r\n$10\r\n0123456789\r\n", limits),
               ElementsAre(Strings{"Protocol error: too big request"}));
   EXPECT_EQ(ParseAnyhow("*2\r\n$3\r\nGET\r\n$9\r\n012345678\r\n", limits).at(0).size(), 2u);

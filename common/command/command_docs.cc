@@ -1,0 +1,467 @@
+#include "common/command/command_docs.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/base/check.h"
+#include "common/base/strings.h"
+#include "common/command/command_usage.h"
+
+namespace kvs {
+namespace {
+
+using Names = std::vector<std::string_view>;
+
+template <typename Bits>
+struct BitName {
+  Bits bit;
+  std::string_view name;
+};
+
+// In the order in which Redis lists them.
+constexpr BitName<CommandFlags> kFlagNames[] = {
+    {Cmd::kWrite, "write"},         {Cmd::kRead, "readonly"},
+    {Cmd::kDenyOom, "denyoom"},     {Cmd::kAdmin, "admin"},
+    {Cmd::kPubSub, "pubsub"},       {Cmd::kNoScript, "noscript"},
+    {Cmd::kBlocking, "blocking"},   {Cmd::kLoading, "loading"},
+    {Cmd::kStale, "stale"},         {Cmd::kFast, "fast"},
+    {Cmd::kNoAuth, "no_auth"},      {Cmd::kMayReplicate, "may_replicate"},
+    {Cmd::kAllowBusy, "allow_busy"}};
+
+constexpr BitName<KeyUses> kKeyUseNames[] = {{KeyUse::kRO, "RO"},
+                                             {KeyUse::kRW, "RW"},
+                                             {KeyUse::kOW, "OW"},
+                                             {KeyUse::kRM, "RM"},
+                                             {KeyUse::kAccess, "access"},
+                                             {KeyUse::kUpdate, "update"},
+                                             {KeyUse::kInsert, "insert"},
+                                             {KeyUse::kDelete, "delete"},
+                                             {KeyUse::kVariableFlags, "variable_flags"}};
+
+template <typename Bits, size_t kSize>
+Names NamesOf(Bits bits, const BitName<Bits> (&names)[kSize]) {
+  Names result;
+  for (const auto& [bit, name] : names) {
+    if ((bits & bit) != 0) {
+      result.push_back(name);
+    }
+  }
+  return result;
+}
+
+// The categories of the row and those that its flags imply.
+Names CategoriesOf(const CommandSpec& spec) {
+  const bool admin = spec.Has(Cmd::kAdmin);
+  const std::pair<bool, std::string_view> categories[] = {
+      {(spec.acl & Acl::kKeyspace) != 0, "@keyspace"},
+      {spec.is_read(), "@read"},
+      {spec.is_write(), "@write"},
+      {(spec.acl & Acl::kString) != 0, "@string"},
+      {spec.Has(Cmd::kPubSub), "@pubsub"},
+      {admin, "@admin"},
+      {spec.Has(Cmd::kFast), "@fast"},
+      {!spec.Has(Cmd::kFast), "@slow"},
+      {spec.Has(Cmd::kBlocking), "@blocking"},
+      {admin || (spec.acl & Acl::kDangerous) != 0, "@dangerous"},
+      {(spec.acl & Acl::kConnection) != 0, "@connection"},
+  };
+  Names names;
+  for (const auto& [member, name] : categories) {
+    if (member) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+Names TipsOf(const CommandSpec& spec) {
+  return spec.tips.empty() ? Names() : Split(spec.tips, ' ');
+}
+
+std::string_view GroupName(Group group) {
+  switch (group) {
+    case Group::kString:
+      return "string";
+    case Group::kGeneric:
+      return "generic";
+    case Group::kConnection:
+      return "connection";
+    case Group::kServer:
+      return "server";
+  }
+  return "";
+}
+
+// A set of simple strings, as flags and categories are.
+void WriteNameSet(const Names& names, RespWriter* reply) {
+  reply->Set(names.size());
+  for (const std::string_view name : names) {
+    reply->Simple(name);
+  }
+}
+
+void WriteField(std::string_view name, std::string_view value, RespWriter* reply) {
+  reply->Bulk(name);
+  reply->Bulk(value);
+}
+
+void WriteField(std::string_view name, int64_t value, RespWriter* reply) {
+  reply->Bulk(name);
+  reply->Integer(value);
+}
+
+// The last key as key specifications count it: relative to the first one, or from the end.
+int64_t RelativeLast(const KeyPattern& keys) {
+  return keys.last < 0 ? keys.last : keys.last - keys.first;
+}
+
+void WriteFindKeys(const KeyPattern& keys, RespWriter* reply) {
+  const bool counted = keys.kind == KeyPattern::Kind::kCounted;
+  reply->Bulk("find_keys");
+  reply->Map(2);
+  WriteField("type", counted ? "keynum" : "range", reply);
+  reply->Bulk("spec");
+  reply->Map(3);
+  if (counted) {
+    WriteField("keynumidx", 0, reply);
+    WriteField("firstkey", 1, reply);
+    WriteField("keystep", keys.step, reply);
+  } else {
+    WriteField("lastkey", RelativeLast(keys), reply);
+    WriteField("keystep", keys.step, reply);
+    WriteField("limit", 0, reply);
+  }
+}
+
+void WriteKeySpecs(const CommandSpec& spec, RespWriter* reply) {
+  if (!spec.has_keys()) {
+    return reply->Set(0);
+  }
+  reply->Set(1);
+  reply->Map(spec.key_notes.empty() ? 3 : 4);
+  if (!spec.key_notes.empty()) {
+    WriteField("notes", spec.key_notes, reply);
+  }
+  reply->Bulk("flags");
+  WriteNameSet(NamesOf(spec.access, kKeyUseNames), reply);
+  reply->Bulk("begin_search");
+  reply->Map(2);
+  WriteField("type", "index", reply);
+  reply->Bulk("spec");
+  reply->Map(1);
+  WriteField("index", spec.keys.first, reply);
+  WriteFindKeys(spec.keys, reply);
+}
+
+void WriteArguments(const std::vector<CommandArgument>& arguments, RespWriter* reply);
+
+void WriteArgument(const CommandArgument& argument, RespWriter* reply) {
+  const bool is_leaf = argument.children.empty();
+  const bool is_key = argument.type == "key";
+  Names flags;
+  if (argument.optional) {
+    flags.push_back("optional");
+  }
+  if (argument.multiple) {
+    flags.push_back("multiple");
+  }
+  reply->Map(2 + (is_leaf ? 1u : 0u) + (is_key ? 1u : 0u) + (argument.token.empty() ? 0u : 1u) +
+             (flags.empty() ? 0u : 1u) + (is_leaf ? 0u : 1u));
+  WriteField("name", argument.name, reply);
+  WriteField("type", argument.type, reply);
+  if (is_leaf) {
+    WriteField("display_text", argument.name, reply);
+  }
+  if (is_key) {
+    WriteField("key_spec_index", 0, reply);
+  }
+  if (!argument.token.empty()) {
+    WriteField("token", argument.token, reply);
+  }
+  if (!flags.empty()) {
+    reply->Bulk("flags");
+    WriteNameSet(flags, reply);
+  }
+  if (!is_leaf) {
+    reply->Bulk("arguments");
+    WriteArguments(argument.children, reply);
+  }
+}
+
+void WriteArguments(const std::vector<CommandArgument>& arguments, RespWriter* reply) {
+  reply->Array(arguments.size());
+  for (const CommandArgument& argument : arguments) {
+    WriteArgument(argument, reply);
+  }
+}
+
+void WriteDeprecation(const CommandSpec& spec, RespWriter* reply) {
+  reply->Bulk("doc_flags");
+  WriteNameSet({"deprecated"}, reply);
+  WriteField("deprecated_since", spec.deprecated_since, reply);
+  WriteField("replaced_by", spec.replaced_by, reply);
+}
+
+// The value of a command in COMMAND DOCS.
+void WriteDoc(const CommandSpec& spec, RespWriter* reply) {
+  const std::span<const CommandSpec> subcommands = SubcommandsOf(spec);
+  std::vector<CommandArgument> arguments;
+  if (subcommands.empty()) {
+    Result<std::vector<CommandArgument>> parsed = ParseUsage(spec);
+    KVS_CHECK(parsed.ok());  // A test parses every row.
+    arguments = *std::move(parsed);
+  }
+  reply->Map(4 + (spec.deprecated_since.empty() ? 0u : 3u) + (arguments.empty() ? 0u : 1u) +
+             (subcommands.empty() ? 0u : 1u));
+  WriteField("summary", spec.summary, reply);
+  WriteField("since", spec.since, reply);
+  WriteField("group", GroupName(spec.group), reply);
+  WriteField("complexity", spec.complexity, reply);
+  if (!spec.deprecated_since.empty()) {
+    WriteDeprecation(spec, reply);
+  }
+  if (!arguments.empty()) {
+    reply->Bulk("arguments");
+    WriteArguments(arguments, reply);
+  }
+  if (!subcommands.empty()) {
+    reply->Bulk("subcommands");
+    reply->Map(subcommands.size());
+    for (const CommandSpec& subcommand : subcommands) {
+      reply->Bulk(subcommand.name);
+      WriteDoc(subcommand, reply);
+    }
+  }
+}
+
+std::vector<const CommandSpec*> TopLevelCommands() {
+  std::vector<const CommandSpec*> commands;
+  for (const CommandSpec& spec : kCommands) {
+    if (!IsSubcommand(spec)) {
+      commands.push_back(&spec);
+    }
+  }
+  return commands;
+}
+
+void WriteAllInfos(RespWriter* reply) {
+  const std::vector<const CommandSpec*> commands = TopLevelCommands();
+  reply->Array(commands.size());
+  for (const CommandSpec* spec : commands) {
+    WriteCommandInfo(*spec, reply);
+  }
+}
+
+// COMMAND INFO [name ...]
+void AnswerInfo(CommandArgs args, RespWriter* reply) {
+  if (args.size() == 2) {
+    return WriteAllInfos(reply);
+  }
+  reply->Array(args.size() - 2);
+  for (const std::string_view name : args.subspan(2)) {
+    const CommandSpec* spec = FindCommand(name);
+    if (spec == nullptr) {
+      reply->NullArray();
+    } else {
+      WriteCommandInfo(*spec, reply);
+    }
+  }
+}
+
+// COMMAND DOCS [name ...]; unknown names are left out.
+void AnswerDocs(CommandArgs args, RespWriter* reply) {
+  std::vector<const CommandSpec*> commands;
+  if (args.size() == 2) {
+    commands = TopLevelCommands();
+  }
+  for (const std::string_view name : args.subspan(2)) {
+    if (const CommandSpec* spec = FindCommand(name)) {
+      commands.push_back(spec);
+    }
+  }
+  reply->Map(commands.size());
+  for (const CommandSpec* spec : commands) {
+    reply->Bulk(spec->name);
+    WriteDoc(*spec, reply);
+  }
+}
+
+// Whether COMMAND LIST FILTERBY `kind` `value` lets a command through.
+bool PassesFilter(const CommandSpec& spec, std::string_view kind, std::string_view value) {
+  if (EqualsIgnoreCase(kind, "PATTERN")) {
+    return GlobMatch(value, spec.name, true);
+  }
+  if (EqualsIgnoreCase(kind, "ACLCAT")) {
+    const Names categories = CategoriesOf(spec);
+    return std::any_of(categories.begin(), categories.end(), [value](std::string_view category) {
+      return EqualsIgnoreCase(category.substr(1), value);
+    });
+  }
+  return false;  // There are no modules.
+}
+
+// COMMAND LIST [FILTERBY <MODULE name | ACLCAT category | PATTERN pattern>]
+void AnswerList(CommandArgs args, RespWriter* reply) {
+  const bool filtered =
+      args.size() == 5 && EqualsIgnoreCase(args[2], "FILTERBY") &&
+      (EqualsIgnoreCase(args[3], "MODULE") || EqualsIgnoreCase(args[3], "ACLCAT") ||
+       EqualsIgnoreCase(args[3], "PATTERN"));
+  if (args.size() != 2 && !filtered) {
+    return reply->Error("ERR syntax error");
+  }
+  Names names;
+  for (const CommandSpec& spec : kCommands) {
+    if (!filtered || PassesFilter(spec, args[3], args[4])) {
+      names.push_back(spec.name);
+    }
+  }
+  reply->Array(names.size());
+  for (const std::string_view name : names) {
+    reply->Bulk(name);
+  }
+}
+
+// COMMAND GETKEYS command [arg ...]
+void AnswerGetKeys(CommandArgs args, RespWriter* reply) {
+  const CommandArgs request = args.subspan(2);
+  const CommandSpec* spec = FindCommand(request[0]);
+  if (spec != nullptr && request.size() > 1 && !SubcommandsOf(*spec).empty()) {
+    spec = FindSubcommand(*spec, request[1]);
+  }
+  if (spec == nullptr) {
+    return reply->Error("ERR Invalid command specified");
+  }
+  if (!spec->has_keys()) {
+    return reply->Error("ERR The command has no key arguments");
+  }
+  if (!spec->ArityFits(request.size())) {
+    return reply->Error("ERR Invalid number of arguments specified for command");
+  }
+  const KeyPositions keys = FindKeys(*spec, request);
+  if (keys.count == 0) {
+    return reply->Error("ERR Invalid arguments specified for command");
+  }
+  reply->Array(keys.count);
+  for (size_t i = 0; i < keys.count; ++i) {
+    reply->Bulk(request[keys.index(i)]);
+  }
+}
+
+// What the proxy does with a command, in words.
+std::string_view RouteText(const CommandSpec& spec) {
+  switch (spec.route) {
+    case Route::kByKey:
+      return spec.keys.last == spec.keys.first ? "by key" : "by key, one slot";
+    case Route::kSplitByKey:
+      return "split by key";
+    case Route::kAllShards:
+      return "all shards";
+    case Route::kAnyShard:
+      return spec.merge == Merge::kCursor ? "shard by shard" : "any shard";
+    case Route::kPinned:
+      return "own connection";
+    case Route::kProxy:
+      return "the proxy answers";
+    case Route::kRefused:
+      return "refused";
+  }
+  return "";
+}
+
+// A cell of a Markdown table: '|' would end it.
+std::string Cell(std::string_view text) {
+  std::string cell;
+  for (const char c : text) {
+    cell += c == '|' ? std::string("\\|") : std::string(1, c);
+  }
+  return cell;
+}
+
+void AppendGroup(Group group, std::string* page) {
+  std::string title(GroupName(group));
+  title[0] = static_cast<char>(title[0] - 'a' + 'A');
+  *page += "\n## " + title + "\n\n| Usage | What it does | Through the proxy | Since Redis |\n" +
+           "|---|---|---|---|\n";
+  for (const CommandSpec& spec : kCommands) {
+    // A container that has no answer of its own is described by its subcommands.
+    const bool bare_container = !SubcommandsOf(spec).empty() && spec.arity < -1;
+    if (spec.group == group && !bare_container) {
+      *page += "| `" + Cell(spec.usage) + "` | " + Cell(spec.summary) + " | " +
+               std::string(RouteText(spec)) + " | " + std::string(spec.since) + " |\n";
+    }
+  }
+}
+
+}  // namespace
+
+void WriteCommandInfo(const CommandSpec& spec, RespWriter* reply) {
+  reply->Array(10);
+  reply->Bulk(spec.name);
+  reply->Integer(spec.arity);
+  WriteNameSet(NamesOf(spec.flags, kFlagNames), reply);
+  const bool range = spec.keys.kind == KeyPattern::Kind::kRange;
+  reply->Integer(range ? spec.keys.first : 0);
+  reply->Integer(range ? spec.keys.last : 0);
+  reply->Integer(range ? spec.keys.step : 0);
+  WriteNameSet(CategoriesOf(spec), reply);
+  const Names tips = TipsOf(spec);
+  reply->Set(tips.size());
+  for (const std::string_view tip : tips) {
+    reply->Bulk(tip);
+  }
+  WriteKeySpecs(spec, reply);
+  const std::span<const CommandSpec> subcommands = SubcommandsOf(spec);
+  reply->Array(subcommands.size());
+  for (const CommandSpec& subcommand : subcommands) {
+    WriteCommandInfo(subcommand, reply);
+  }
+}
+
+void WriteHelp(const CommandSpec& container, RespWriter* reply) {
+  const std::span<const CommandSpec> subcommands = SubcommandsOf(container);
+  const std::string name = ToUpper(container.name);
+  reply->Array(1 + 2 * subcommands.size());
+  reply->Simple(name + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+  for (const CommandSpec& subcommand : subcommands) {
+    reply->Simple(subcommand.usage.substr(name.size() + 1));
+    reply->Simple("    " + std::string(subcommand.summary));
+  }
+}
+
+void AnswerCommand(CommandArgs args, RespWriter* reply) {
+  const CommandSpec* spec = ResolveCommand(args);
+  KVS_CHECK(spec != nullptr);
+  switch (IdOf(*spec)) {
+    case CommandId::kCommand:
+      return WriteAllInfos(reply);
+    case CommandId::kCommandCount:
+      return reply->Integer(static_cast<int64_t>(TopLevelCommands().size()));
+    case CommandId::kCommandDocs:
+      return AnswerDocs(args, reply);
+    case CommandId::kCommandGetKeys:
+      return AnswerGetKeys(args, reply);
+    case CommandId::kCommandHelp:
+      return WriteHelp(GetCommand(CommandId::kCommand), reply);
+    case CommandId::kCommandInfo:
+      return AnswerInfo(args, reply);
+    case CommandId::kCommandList:
+      return AnswerList(args, reply);
+    default:
+      KVS_CHECK(false);
+  }
+}
+
+std::string CommandsMarkdown() {
+  std::string page =
+      "# Commands\n\n"
+      "Generated from `common/command/defs/`; do not edit.  A node answers all of them; the third\n"
+      "column tells what the proxy does.\n";
+  for (const Group group : {Group::kString, Group::kGeneric, Group::kConnection, Group::kServer}) {
+    AppendGroup(group, &page);
+  }
+  return page;
+}
+
+}  // namespace kvs
