@@ -1,8 +1,8 @@
 #include "common/service/client_registry.h"
 
-#include <utility>
-
 #include <fmt/format.h>
+
+#include <utility>
 
 #include "common/command/command_table.h"
 #include "common/net/socket.h"
@@ -65,8 +65,8 @@ std::shared_ptr<ClientInfo> ClientRegistry::Add(int fd, int64_t now_ms) {
   std::string local_address = LocalName(fd);
   const MutexLock lock(&mu_);
   const uint64_t id = ++last_id_;
-  auto client = std::make_shared<ClientInfo>(id, std::move(address), std::move(local_address), fd,
-                                             now_ms);
+  auto client =
+      std::make_shared<ClientInfo>(id, std::move(address), std::move(local_address), fd, now_ms);
   clients_.emplace(id, client);
   count_.store(clients_.size(), std::memory_order_relaxed);
   return client;

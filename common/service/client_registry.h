@@ -1,7 +1,7 @@
 // ClientRegistry: the open client connections of a process, for CLIENT LIST, ID and INFO.
 //
-// A session keeps its own entry up to date with relaxed stores; whoever lists reads them.  Texts that
-// rarely change stand behind the entry's mutex.
+// A session keeps its own entry up to date with relaxed stores; whoever lists reads them.  Texts
+// that rarely change stand behind the entry's mutex.
 //
 // Threads: thread-safe.
 // Owner:   the server; a session holds a shared reference to its entry.
@@ -25,13 +25,13 @@ class ClientInfo {
   ClientInfo(uint64_t id, std::string address, std::string local_address, int fd, int64_t now_ms);
 
   const uint64_t id;
-  const std::string address;        // "host:port"
+  const std::string address;  // "host:port"
   const std::string local_address;
   const int fd;
-  const int64_t created_ms;         // Monotonic.
+  const int64_t created_ms;  // Monotonic.
 
   std::atomic<int64_t> last_active_ms{0};
-  std::atomic<int> last_command{-1};   // An index of the command table; -1: none yet.
+  std::atomic<int> last_command{-1};  // An index of the command table; -1: none yet.
   std::atomic<int> protocol{2};
   std::atomic<uint64_t> input_bytes{0};   // Unparsed, now.
   std::atomic<uint64_t> output_bytes{0};  // Unsent, now.

@@ -1,9 +1,9 @@
 #include "common/service/connection_commands.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <span>
-
-#include <fmt/format.h>
 
 #include "common/base/build_info.h"
 #include "common/base/strings.h"
@@ -18,12 +18,8 @@ struct Call {
   ServiceContext* service;
   ClientState* client;
   RespWriter reply;
-  bool failed = false;
 
-  void Fail(std::string_view text) {
-    reply.Error(text);
-    failed = true;
-  }
+  void Fail(std::string_view text) { reply.Error(text); }
 };
 
 constexpr std::string_view kWrongPass =
@@ -163,18 +159,6 @@ void Time(Call* call) {
   call->reply.Bulk(std::to_string(now % 1'000'000));
 }
 
-void Help(Call* call, std::initializer_list<std::string_view> lines) {
-  const std::string container = ToUpper(call->spec.name.substr(0, call->spec.name.find('|')));
-  call->reply.Array(lines.size() + 3);
-  call->reply.Simple(
-      fmt::format("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container));
-  for (const std::string_view line : lines) {
-    call->reply.Simple(line);
-  }
-  call->reply.Simple("HELP");
-  call->reply.Simple("    Print this help.");
-}
-
 void ClientSetName(Call* call) {
   if (!IsPrintable(call->args[2])) {
     return call->Fail("ERR Client names cannot contain spaces, newlines or special characters.");
@@ -256,9 +240,10 @@ void ConfigSet(Call* call) {
     const std::string name = ToLower(call->args[i]);
     for (const auto& [earlier, value] : changes) {
       if (earlier == name) {
-        return call->Fail(fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') "
-                                      "- duplicate parameter",
-                                      call->args[i]));
+        return call->Fail(
+            fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') "
+                        "- duplicate parameter",
+                        call->args[i]));
       }
     }
     changes.emplace_back(name, call->args[i + 1]);
@@ -292,8 +277,7 @@ void AnswerClient(CommandId id, Call* call) {
       return call->reply.Integer(static_cast<int64_t>(call->client->info->id));
     case CommandId::kClientInfo:
       return call->reply.Verbatim(
-          "txt",
-          call->client->info->Describe(call->service->clock->MonotonicMillis()) + "\n");
+          "txt", call->client->info->Describe(call->service->clock->MonotonicMillis()) + "\n");
     case CommandId::kClientList:
       return ClientList(call);
     case CommandId::kClientSetName:
@@ -305,17 +289,7 @@ void AnswerClient(CommandId id, Call* call) {
     case CommandId::kClientSetInfo:
       return ClientSetInfo(call);
     default:
-      return Help(call, {"GETNAME", "    Return the name of the current connection.", "ID",
-                         "    Return the ID of the current connection.", "INFO",
-                         "    Return information about the current client connection.",
-                         "LIST [options ...]", "    Return information about client connections. "
-                         "Options:", "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
-                         "      Return clients of specified type.", "    * ID <id> [<id> ...]",
-                         "      Return clients of specified IDs only.",
-                         "SETINFO <option> <value>", "    Set client meta attr. Options are:",
-                         "    * LIB-NAME: the client lib name.",
-                         "    * LIB-VER: the client lib version.", "SETNAME <name>",
-                         "    Assign the name <name> to the current connection."});
+      return WriteHelp(GetCommand(CommandId::kClient), &call->reply);
   }
 }
 
@@ -331,12 +305,7 @@ void AnswerConfig(CommandId id, Call* call) {
       call->service->metrics->Reset();
       return call->reply.Ok();
     default:
-      return Help(call,
-                  {"GET <pattern>", "    Return parameters matching the glob-like <pattern> and "
-                   "their values.", "SET <directive> <value>",
-                   "    Set the configuration <directive> to <value>.", "RESETSTAT",
-                   "    Reset statistics reported by the INFO command.", "REWRITE",
-                   "    Rewrite the configuration file."});
+      return WriteHelp(GetCommand(CommandId::kConfig), &call->reply);
   }
 }
 
@@ -349,8 +318,7 @@ void Answer(CommandId id, Call* call) {
     return AnswerConfig(id, call);
   }
   if (name.starts_with("command")) {
-    call->failed = !AnswerCommandCommand(call->spec, call->args, &call->reply);
-    return;
+    return AnswerCommand(call->args, &call->reply);
   }
   switch (id) {
     case CommandId::kAuth:
@@ -382,9 +350,10 @@ void Answer(CommandId id, Call* call) {
 
 bool AnswerConnectionCommand(const CommandSpec& spec, CommandArgs args, ServiceContext* service,
                              ClientState* client, std::string* out) {
+  const size_t start = out->size();
   Call call{spec, args, service, client, RespWriter(client->protocol, out)};
   Answer(IdOf(spec), &call);
-  return call.failed;
+  return (*out)[start] == '-';
 }
 
 }  // namespace kvs

@@ -69,8 +69,7 @@ TEST_F(ConnectionCommandsTest, HelloSwitchesTheProtocolAndNamesTheServer) {
   EXPECT_EQ(client_.protocol, 3);
   EXPECT_EQ(client_.info->name(), "me");
   EXPECT_EQ(Run({"hello", "4"}), "-NOPROTO unsupported protocol version\r\n");
-  EXPECT_EQ(Run({"hello", "x"}),
-            "-ERR Protocol version is not an integer or out of range\r\n");
+  EXPECT_EQ(Run({"hello", "x"}), "-ERR Protocol version is not an integer or out of range\r\n");
   EXPECT_EQ(Run({"hello", "2", "what"}), "-ERR Syntax error in HELLO option 'what'\r\n");
   EXPECT_EQ(client_.protocol, 3);
 }
@@ -116,7 +115,7 @@ TEST_F(ConnectionCommandsTest, ConfigShowsAndRefuses) {
 }
 
 TEST_F(ConnectionCommandsTest, InfoShowsTheSectionsThatAreAskedFor) {
-  EXPECT_EQ(Run({"info"}), "$33\r\n# Server\r\nredis_version:7.2.4\r\n\r\n");
+  EXPECT_EQ(Run({"info"}), "$31\r\n# Server\r\nredis_version:7.2.4\r\n\r\n");
   EXPECT_EQ(Run({"info", "EXTRA"}), "$14\r\n# Extra\r\nx:1\r\n\r\n");
   EXPECT_NE(Run({"info", "all"}).find("# Extra"), std::string::npos);
   EXPECT_EQ(Run({"info", "nonsense"}), "$0\r\n\r\n");

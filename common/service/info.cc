@@ -1,12 +1,11 @@
 #include "common/service/info.h"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-
-#include <fmt/format.h>
 
 #include "common/base/build_info.h"
 #include "common/base/file.h"

@@ -1,11 +1,10 @@
 #include "storage_node/server/io_worker.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "common/base/logging.h"
 #include "common/base/strings.h"
@@ -23,7 +22,9 @@ constexpr size_t kMaxTurnBytes = size_t{1} << 20;
 constexpr int64_t kStallRetryMs = 1;
 constexpr int64_t kIdleCheckMs = 1000;
 
-bool IsNodeCommand(const CommandSpec& spec) { return HandlerOf(IdOf(spec)) != nullptr; }
+bool IsNodeCommand(const CommandSpec& spec) {
+  return HandlerOf(IdOf(spec)) != nullptr;
+}
 
 // Multi-key reads see one moment, as in Redis; reads of one key need no lock for that.
 bool NeedsLock(const CommandSpec& spec, size_t key_count) {
@@ -40,19 +41,19 @@ IoWorker::IoWorker(std::string name, const Parts& parts)
       options_(parts.options),
       topology_(parts.topology),
       loop_(std::move(name)),
-      txn_(parts.store,
-           [this](const Status& status, uint64_t lsn) { OnCommit(status, lsn); }) {
+      txn_(parts.store, [this](const Status& status, uint64_t lsn) { OnCommit(status, lsn); }) {
   loop_.AddTurnHook(this);
   store_->pipeline().AddListener(this);
   loop_.Every(kIdleCheckMs, [this] { CloseIdle(); });
 }
 
-IoWorker::~IoWorker() { Stop(); }
+IoWorker::~IoWorker() {
+  Stop();
+}
 
 Status IoWorker::Listen(UniqueFd socket) {
-  listeners_.push_back(std::make_unique<Listener>(&loop_, std::move(socket), [this](UniqueFd fd) {
-    OnAccept(std::move(fd));
-  }));
+  listeners_.push_back(std::make_unique<Listener>(
+      &loop_, std::move(socket), [this](UniqueFd fd) { OnAccept(std::move(fd)); }));
   return listeners_.back()->Start();
 }
 
@@ -82,9 +83,8 @@ void IoWorker::SetOptions(NodeOptionsPtr options) {
 }
 
 void IoWorker::SetTopology(NodeTopologyPtr topology) {
-  loop_.PostAlways([this, topology = std::move(topology)]() mutable {
-    topology_ = std::move(topology);
-  });
+  loop_.PostAlways(
+      [this, topology = std::move(topology)]() mutable { topology_ = std::move(topology); });
 }
 
 RequestLimits IoWorker::Limits(bool authenticated) const {
@@ -148,8 +148,7 @@ IoWorker::Outcome IoWorker::Execute(NodeSession* session, CommandArgs args) {
       return Outcome::kDone;
     }
     RespWriter(session->client()->protocol, session->output())
-        .Error(session->client()->authenticated ? CommandError(args)
-                                                : std::string(kNoAuthError));
+        .Error(session->client()->authenticated ? CommandError(args) : std::string(kNoAuthError));
     metrics_->CountError(Code::kUnsupported);
     session->CountReply();
     return Outcome::kDone;
@@ -171,8 +170,8 @@ IoWorker::Outcome IoWorker::Execute(NodeSession* session, CommandArgs args) {
     const int64_t start = loop_.clock()->MonotonicMicros();
     const bool failed =
         AnswerConnectionCommand(*spec, args, &service_, session->client(), session->output());
-    metrics_->CountCommand(static_cast<int>(IdOf(*spec)),
-                           loop_.clock()->MonotonicMicros() - start, failed);
+    metrics_->CountCommand(static_cast<int>(IdOf(*spec)), loop_.clock()->MonotonicMicros() - start,
+                           failed);
     session->CountReply();
   }
   if (txn_.batch_bytes() > kMaxTurnBytes) {

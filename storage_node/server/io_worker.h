@@ -1,8 +1,8 @@
 // IoWorker: one io loop of a node: its connections, its turn, its dispatcher.
 //
 // All requests of a loop turn share a Txn, which is committed at the turn's end: one record in the
-// log for whatever the turn's clients have written.  Then the replies leave, as far as the watermark
-// allows; the others are parked until OnWatermark().
+// log for whatever the turn's clients have written.  Then the replies leave, as far as the
+// watermark allows; the others are parked until OnWatermark().
 //
 // Threads: loop-owned, except the constructor, OnWatermark() and what is said to be posted.
 // Owner:   NodeServer; outlives its loop's thread.

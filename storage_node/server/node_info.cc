@@ -1,9 +1,8 @@
 // The text of a node's INFO.
 
+#include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 #include "common/base/build_info.h"
 #include "storage_node/server/node_server.h"
@@ -100,13 +99,14 @@ std::vector<InfoSection> NodeServer::Info() const {
       .Add("keyspace_misses", value(kNode_keyspace_misses_total))
       .Add("pubsub_channels", 0)
       .Add("pubsub_patterns", 0)
-      .Add("total_error_replies", [this] {
-        uint64_t errors = 0;
-        for (int i = 1; i < kCodeCount; ++i) {
-          errors += metrics_.Errors(static_cast<Code>(i));
-        }
-        return static_cast<int64_t>(errors);
-      }())
+      .Add("total_error_replies",
+           [this] {
+             uint64_t errors = 0;
+             for (int i = 1; i < kCodeCount; ++i) {
+               errors += metrics_.Errors(static_cast<Code>(i));
+             }
+             return static_cast<int64_t>(errors);
+           }())
       .Add("stalled_writes", value(kNode_stalled_writes_total))
       .Add("redirects", value(kNode_redirects_total));
   sections.push_back(std::move(stats));
@@ -131,9 +131,9 @@ std::vector<InfoSection> NodeServer::Info() const {
           fmt::format("cmdstat_{}", kCommands[i].name),
           fmt::format("calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}",
                       sum.calls, sum.micros,
-                      sum.calls == 0 ? 0.0
-                                     : static_cast<double>(sum.micros) /
-                                           static_cast<double>(sum.calls),
+                      sum.calls == 0
+                          ? 0.0
+                          : static_cast<double>(sum.micros) / static_cast<double>(sum.calls),
                       sum.rejected, sum.failed));
     }
   }
@@ -150,8 +150,7 @@ std::vector<InfoSection> NodeServer::Info() const {
   sections.push_back(std::move(errors));
 
   InfoSection cluster("Cluster");
-  cluster.Add("cluster_enabled", 0)
-      .Add("map_epoch", static_cast<int64_t>(value(kNode_map_epoch)));
+  cluster.Add("cluster_enabled", 0).Add("map_epoch", static_cast<int64_t>(value(kNode_map_epoch)));
   sections.push_back(std::move(cluster));
 
   InfoSection keyspace("Keyspace");

@@ -1,11 +1,10 @@
 #include "storage_node/server/node_server.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "common/base/build_info.h"
 #include "common/base/logging.h"
@@ -67,8 +66,8 @@ Status NodeServer::Start() {
   });
   sweeper_ = std::make_unique<SweeperThread>(store_.get());
   sweeper_->Start();
-  KVS_LOG(kInfo, "node {} serves on port {} with {} keys; log replayed: {} records", node_id_, port_,
-          store_->slots().total_keys(), store_->replayed_records());
+  KVS_LOG(kInfo, "node {} serves on port {} with {} keys; log replayed: {} records", node_id_,
+          port_, store_->slots().total_keys(), store_->replayed_records());
   return Status::Ok();
 }
 
@@ -113,9 +112,9 @@ Status NodeServer::CheckFormat() {
     }
   }
   if (version != kFormatVersion || instances < 1 || instances > 256) {
-    return Status::Unsupported(fmt::format(
-        "'{}/FORMAT' is of version {} with {} instances; this release reads version {}", dir_,
-        version, instances, kFormatVersion));
+    return Status::Unsupported(
+        fmt::format("'{}/FORMAT' is of version {} with {} instances; this release reads version {}",
+                    dir_, version, instances, kFormatVersion));
   }
   if (instances != start_options_->instances) {
     KVS_LOG(kWarning, "the data directory was made with {} instances; the option is ignored",
@@ -129,7 +128,8 @@ Status NodeServer::LoadOrMakeNodeId() {
   KVS_ASSIGN_OR_RETURN(node_id_, LoadOrWrite(dir_ + "/node-id", RandomHexId()));
   const bool hex = node_id_.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (node_id_.size() != 40 || !hex) {
-    return Status::Corruption(fmt::format("'{}/node-id' does not hold 40 hexadecimal digits", dir_));
+    return Status::Corruption(
+        fmt::format("'{}/node-id' does not hold 40 hexadecimal digits", dir_));
   }
   return Status::Ok();
 }
@@ -254,13 +254,13 @@ std::string NodeServer::announced_address() const {
   return fmt::format("{}:{}", start_options_->bind.front(), port_);
 }
 
-Status NodeServer::Health() const { return store_->WriteHealth(); }
+Status NodeServer::Health() const {
+  return store_->WriteHealth();
+}
 
 void NodeServer::ConnectMetrics() {
   const auto stats = [this](auto member) {
-    return [this, member] {
-      return static_cast<int64_t>(store_->pipeline().stats().*member);
-    };
+    return [this, member] { return static_cast<int64_t>(store_->pipeline().stats().*member); };
   };
   metrics_.SetSource(kNode_binlog_records_total, stats(&CommitStats::records));
   metrics_.SetSource(kNode_binlog_appends_total, stats(&CommitStats::appends));

@@ -25,7 +25,9 @@ NodeSession::NodeSession(IoWorker* worker, UniqueFd fd, std::shared_ptr<ClientIn
   client_.info = std::move(info);
 }
 
-NodeSession::~NodeSession() { Close(); }
+NodeSession::~NodeSession() {
+  Close();
+}
 
 Status NodeSession::Start() {
   parser_.set_limits(worker_->Limits(client_.authenticated));
@@ -163,8 +165,8 @@ void NodeSession::Flush() {
   }
   const size_t sendable = SendableEnd();
   while (sent_ < sendable) {
-    const ssize_t n = ::send(fd_.get(), output_.data() + sent_, sendable - sent_,
-                             MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n =
+        ::send(fd_.get(), output_.data() + sent_, sendable - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) {
       continue;
     }
@@ -205,8 +207,8 @@ void NodeSession::UpdateInterest() {
     return;
   }
   const bool blocked_output = sent_ < output_.size() && gates_.empty() && !in_turn_;
-  worker_->loop()->SetInterest(watch_, static_cast<uint8_t>((HasRoom() ? kReadable : 0) |
-                                                            (blocked_output ? kWritable : 0)));
+  worker_->loop()->SetInterest(
+      watch_, static_cast<uint8_t>((HasRoom() ? kReadable : 0) | (blocked_output ? kWritable : 0)));
 }
 
 }  // namespace kvs

@@ -2,7 +2,8 @@
 //
 // Requests are executed as they are parsed and their replies gather in the output; what may be sent
 // is bounded by gates.  A gate says: the output from this byte on waits until the watermark reaches
-// this LSN.  Replies of a turn that could not be committed are replaced by errors before they leave.
+// this LSN.  Replies of a turn that could not be committed are replaced by errors before they
+// leave.
 //
 // Threads: loop-owned.
 // Owner:   IoWorker.
