@@ -1,0 +1,284 @@
+#include "proxy/backend/node_link.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/base/logging.h"
+#include "common/base/strings.h"
+#include "common/net/socket.h"
+#include "common/resp/resp_writer.h"
+
+namespace kvs {
+namespace {
+
+constexpr size_t kReadBudget = 512 * 1024;
+constexpr int64_t kFirstRetryMs = 50;
+constexpr int64_t kMaxRetryMs = 3000;
+constexpr int kKeepAliveSeconds = 10;
+
+}  // namespace
+
+NodeLink::NodeLink(EventLoop* loop, NodeAddress address, const LinkOptions* options)
+    : loop_(loop),
+      address_(std::move(address)),
+      name_(FormatAddress(address_)),
+      options_(options),
+      random_(Random::FromKernel()) {}
+
+NodeLink::~NodeLink() { Close(Status::Unavailable("the proxy is stopping")); }
+
+Status NodeLink::Unavailable() const {
+  return Status::Unavailable(fmt::format(
+      "node {} is not reachable{}{}", name_, last_error_.ok() ? "" : ": ", last_error_.message()));
+}
+
+// Decides whether a request may be queued now, and dials if there is no connection.
+Status NodeLink::Admit() {
+  if (state_ == State::kWaiting) {
+    if (loop_->now_ms() < retry_at_ms_) {
+      return Unavailable();
+    }
+    state_ = State::kIdle;
+  }
+  if (state_ == State::kIdle) {
+    Dial();
+    if (state_ != State::kConnecting) {
+      return Unavailable();
+    }
+  }
+  // While a node that has failed is being dialled again, nobody waits for the outcome.
+  if (state_ == State::kConnecting && failures_in_row_ > 0) {
+    return Unavailable();
+  }
+  if (in_flight_.size() >= options_->max_in_flight || output_.size() >= options_->max_output_bytes) {
+    return Status::Busy(fmt::format("node {} is overloaded, retry later", name_));
+  }
+  return Status::Ok();
+}
+
+Status NodeLink::Send(std::string_view request, ReplySink* sink, uint32_t tag) {
+  if (state_ != State::kReady || in_flight_.size() >= options_->max_in_flight ||
+      output_.size() >= options_->max_output_bytes) {
+    KVS_RETURN_IF_ERROR(Admit());
+  }
+  output_.Append(request);
+  in_flight_.push_back({sink, tag, loop_->now_ms(), false});
+  ++stats_.requests;
+  return Status::Ok();
+}
+
+Status NodeLink::Send(const Slice& request, ReplySink* sink, uint32_t tag) {
+  KVS_RETURN_IF_ERROR(Admit());
+  output_.Append(request);
+  in_flight_.push_back({sink, tag, loop_->now_ms(), false});
+  ++stats_.requests;
+  return Status::Ok();
+}
+
+void NodeLink::Dial() {
+  dialled_ms_ = loop_->now_ms();
+  ++stats_.connects;
+  Result<UniqueFd> fd = StartConnect(address_.host, address_.port);
+  if (!fd.ok()) {
+    return Break(fd.status());
+  }
+  fd_ = *std::move(fd);
+  Result<IoWatch*> watch = loop_->Watch(fd_.get(), this, kWritable);
+  if (!watch.ok()) {
+    return Break(watch.status());
+  }
+  watch_ = *watch;
+  state_ = State::kConnecting;
+}
+
+void NodeLink::OnConnected() {
+  if (Status status = ConnectError(fd_.get()); !status.ok()) {
+    return Break(status);
+  }
+  SetKeepAlive(fd_.get(), kKeepAliveSeconds);
+  SetUserTimeout(fd_.get(), static_cast<int>(2 * options_->request_timeout_ms));
+  state_ = State::kReady;
+  last_reply_ms_ = loop_->now_ms();
+  loop_->SetInterest(watch_, kReadable);
+  SendHandshake();
+  Flush();
+}
+
+// HELLO goes before what was queued while the connection was made.
+void NodeLink::SendHandshake() {
+  std::string hello;
+  if (options_->password.empty()) {
+    EncodeRequest({"HELLO", "3"}, &hello);
+  } else {
+    EncodeRequest({"HELLO", "3", "AUTH", "default", options_->password}, &hello);
+  }
+  OutputQueue first;
+  first.Append(hello);
+  first.Append(std::move(output_));
+  output_.Clear();
+  output_.Append(std::move(first));
+  in_flight_.push_front({nullptr, 0, loop_->now_ms(), true});
+}
+
+void NodeLink::Flush() {
+  if (state_ != State::kReady || output_.empty()) {
+    return;
+  }
+  switch (output_.WriteTo(fd_.get())) {
+    case IoResult::kProgress:
+      blocked_ = false;
+      loop_->SetInterest(watch_, kReadable);
+      return;
+    case IoResult::kWouldBlock:
+      blocked_ = true;
+      loop_->SetInterest(watch_, kReadable | kWritable);
+      return;
+    case IoResult::kClosed:
+      return Break(Status::Unavailable("the connection broke while writing"));
+  }
+}
+
+void NodeLink::OnReady(bool readable, bool writable) {
+  if (state_ == State::kConnecting) {
+    return OnConnected();
+  }
+  if (writable) {
+    blocked_ = false;
+    Flush();
+  }
+  if (readable && state_ == State::kReady) {
+    const IoResult result = input_.ReadFrom(fd_.get(), kReadBudget, scanner_.size_hint());
+    if (result == IoResult::kClosed) {
+      return Break(Status::Unavailable("the node closed the connection"));
+    }
+    ReadReplies();
+  }
+}
+
+void NodeLink::ReadReplies() {
+  while (input_.size() > 0 && state_ == State::kReady) {
+    const ReplyScanner::Outcome outcome = scanner_.Scan(input_.unread());
+    if (outcome == ReplyScanner::Outcome::kNeedMore) {
+      return;
+    }
+    if (outcome == ReplyScanner::Outcome::kError) {
+      return Break(Status::Unavailable(
+          fmt::format("the node sent something that is not a reply ({})", scanner_.error())));
+    }
+    const size_t size = scanner_.frame_size();
+    const char type = scanner_.type();
+    scanner_.Reset();
+    if (type == '>') {
+      input_.Consume(size);  // We subscribe to nothing.
+      continue;
+    }
+    if (in_flight_.empty()) {
+      return Break(Status::Unavailable("the node sent a reply that nobody asked for"));
+    }
+    const Waiting waiting = in_flight_.front();
+    in_flight_.pop_front();
+    last_reply_ms_ = loop_->now_ms();
+    if (!waiting.handshake) {
+      failures_in_row_ = 0;
+    }
+    if (waiting.handshake) {
+      OnHandshakeReply(input_.unread().substr(0, size));
+    } else if (waiting.sink != nullptr) {
+      waiting.sink->OnReply(waiting.tag, ReplyFrame(&input_, size));
+    }
+    if (state_ == State::kReady) {
+      input_.Consume(size);
+    }
+  }
+  input_.ReleaseIfEmpty();
+}
+
+void NodeLink::OnHandshakeReply(std::string_view reply) {
+  if (reply[0] != '-') {
+    last_error_ = Status::Ok();
+    failures_in_row_ = 0;
+    return;
+  }
+  const std::string_view text = TrimSpaces(reply.substr(1));
+  if (text.starts_with("NOAUTH") || text.starts_with("WRONGPASS")) {
+    return Break(Status::Unavailable(
+        fmt::format("the node refuses our password ({}); check backend-auth", text)));
+  }
+  last_error_ = Status::Ok();
+  failures_in_row_ = 0;
+  // A server older than Redis 6: it speaks RESP2, whose replies are RESP3's too but for its nulls.
+  KVS_LOG(kInfo, "node {} does not speak RESP3: {}", name_, text);
+}
+
+void NodeLink::CheckDeadlines() {
+  const int64_t now = loop_->now_ms();
+  if (state_ == State::kConnecting && now - dialled_ms_ > options_->connect_timeout_ms) {
+    return Break(Status::Timeout(
+        fmt::format("no connection within {} ms", options_->connect_timeout_ms)));
+  }
+  if (state_ == State::kConnecting) {
+    return;
+  }
+  bool late = false;
+  for (Waiting& waiting : in_flight_) {
+    if (now - waiting.sent_ms < options_->request_timeout_ms) {
+      break;  // They are in the order of their sending.
+    }
+    late = true;
+    if (ReplySink* sink = std::exchange(waiting.sink, nullptr)) {
+      ++stats_.timeouts;
+      sink->OnFailure(waiting.tag,
+                      Status::Timeout(fmt::format("timeout: node {} did not answer within {} ms",
+                                                  name_, options_->request_timeout_ms)),
+                      true);
+    }
+  }
+  if (late && now - last_reply_ms_ > 2 * options_->request_timeout_ms &&
+      now - in_flight_.front().sent_ms > 2 * options_->request_timeout_ms) {
+    Break(Status::Timeout("the node has stopped answering"));
+  }
+}
+
+void NodeLink::Close(const Status& status) {
+  Break(status);
+  state_ = State::kIdle;
+}
+
+// Ends the connection.  Everything in flight fails; what was sent may have been executed.
+void NodeLink::Break(const Status& status) {
+  if (watch_ != nullptr) {
+    loop_->Unwatch(watch_);
+    watch_ = nullptr;
+  }
+  const bool was_ready = state_ == State::kReady;
+  if (state_ == State::kReady || state_ == State::kConnecting || state_ == State::kIdle) {
+    if (failures_in_row_ == 0 && !status.ok() && (was_ready || dialled_ms_ > 0)) {
+      KVS_LOG(kWarning, "link to node {} failed: {}", name_, status.message());
+    }
+  }
+  fd_.reset();
+  output_.Clear();
+  input_.Consume(input_.size());
+  input_.ReleaseIfEmpty();
+  scanner_.Reset();
+  blocked_ = false;
+  last_error_ = status;
+  ++failures_in_row_;
+  const int64_t pause = std::min(kMaxRetryMs, kFirstRetryMs << std::min(failures_in_row_ - 1, 6));
+  retry_at_ms_ = loop_->now_ms() + pause / 2 +
+                 static_cast<int64_t>(random_.Uniform(static_cast<uint64_t>(pause)));
+  state_ = State::kWaiting;
+  std::deque<Waiting> lost;
+  lost.swap(in_flight_);
+  const Status failure = Unavailable();
+  for (const Waiting& waiting : lost) {
+    if (waiting.sink != nullptr) {
+      ++stats_.failures;
+      waiting.sink->OnFailure(waiting.tag, failure, was_ready);
+    }
+  }
+}
+
+}  // namespace kvs

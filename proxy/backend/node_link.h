@@ -1,0 +1,137 @@
+// NodeLink: one connection of a loop to one node, shared by all sessions of the loop.
+//
+// Requests leave in the order of Send() and replies come back in that order, so a queue of who asked
+// is all the bookkeeping there is.  What a loop turn sends leaves in one write at the turn's end.
+//
+// A request that gets no answer in time is given up: its sender hears an error, and a late reply is
+// swallowed, because the place in the queue stays.  A link that stays silent is broken off.  After a
+// failure the link waits with growing, jittered pauses before it dials again, and refuses at once
+// meanwhile.  A write whose fate is unknown is never sent again.
+//
+// Threads: loop-owned.
+// Owner:   LinkPool; a sender must stay alive until its reply or failure came.
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "common/base/address.h"
+#include "common/base/random.h"
+#include "common/base/status.h"
+#include "common/base/unique_fd.h"
+#include "common/net/buffer.h"
+#include "common/net/event_loop.h"
+#include "common/resp/reply_scanner.h"
+
+namespace kvs {
+
+// One complete reply, inside the link's input.  Valid during OnReply() only; Share() keeps it.
+class ReplyFrame {
+ public:
+  ReplyFrame(const ReadBuffer* buffer, size_t size) : buffer_(buffer), size_(size) {}
+  std::string_view view() const { return buffer_->unread().substr(0, size_); }
+  char type() const { return view()[0]; }
+  Slice Share() const { return buffer_->Share(0, size_); }
+
+ private:
+  const ReadBuffer* buffer_;
+  size_t size_;
+};
+
+// Who sent a request.  Gets exactly one of the two calls for each Send() that returned OK.
+class ReplySink {
+ public:
+  virtual ~ReplySink() = default;
+  virtual void OnReply(uint32_t tag, const ReplyFrame& frame) = 0;
+  // kTimeout: it may have been executed; kUnavailable: `sent` tells whether it may have been
+  virtual void OnFailure(uint32_t tag, const Status& status, bool sent) = 0;
+};
+
+struct LinkOptions {
+  std::string password;  // For nodes that want AUTH; empty for none.
+  int64_t connect_timeout_ms = 1000;
+  int64_t request_timeout_ms = 1000;
+  size_t max_in_flight = 65536;
+  size_t max_output_bytes = size_t{64} << 20;
+};
+
+struct LinkStats {
+  uint64_t requests = 0;
+  uint64_t failures = 0;
+  uint64_t timeouts = 0;
+  uint64_t connects = 0;
+};
+
+class NodeLink : public IoHandler {
+ public:
+  NodeLink(EventLoop* loop, NodeAddress address, const LinkOptions* options);
+  ~NodeLink() override;
+
+  // Queues one request, a complete RESP array.  `tag` comes back with the reply.
+  //   kUnavailable: the node cannot be reached; kBusy: too much is in flight
+  Status Send(std::string_view request, ReplySink* sink, uint32_t tag);
+  // As above; a large request is referenced instead of copied.
+  Status Send(const Slice& request, ReplySink* sink, uint32_t tag);
+
+  // Sends what is queued; at the end of a loop turn.
+  void Flush();
+  // Gives up what waits for too long; called every few milliseconds.
+  void CheckDeadlines();
+  // Fails everything in flight and closes.
+  void Close(const Status& status);
+
+  void OnReady(bool readable, bool writable) override;
+
+  const NodeAddress& address() const { return address_; }
+  const std::string& name() const { return name_; }
+  bool needs_flush() const { return state_ == State::kReady && !output_.empty() && !blocked_; }
+  bool connected() const { return state_ == State::kReady; }
+  size_t in_flight() const { return in_flight_.size(); }
+  const LinkStats& stats() const { return stats_; }
+  const Status& last_error() const { return last_error_; }
+
+ private:
+  enum class State : uint8_t { kIdle, kConnecting, kReady, kWaiting };
+  struct Waiting {
+    ReplySink* sink;  // Null: given up, or our own handshake.
+    uint32_t tag;
+    int64_t sent_ms;
+    bool handshake;
+  };
+
+  Status Admit();
+  void Dial();
+  void OnConnected();
+  void SendHandshake();
+  void ReadReplies();
+  void OnHandshakeReply(std::string_view reply);
+  void Break(const Status& status);
+  Status Unavailable() const;
+
+  EventLoop* const loop_;
+  const NodeAddress address_;
+  const std::string name_;
+  const LinkOptions* const options_;
+  Random random_;
+
+  State state_ = State::kIdle;
+  UniqueFd fd_;
+  IoWatch* watch_ = nullptr;
+  bool blocked_ = false;  // The socket is full; writable will tell.
+  int64_t dialled_ms_ = 0;
+  int64_t retry_at_ms_ = 0;
+  int failures_in_row_ = 0;
+  int64_t last_reply_ms_ = 0;
+  Status last_error_;
+
+  OutputQueue output_;
+  ReadBuffer input_;
+  ReplyScanner scanner_;
+  std::deque<Waiting> in_flight_;
+  LinkStats stats_;
+};
+
+}  // namespace kvs

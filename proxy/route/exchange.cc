@@ -1,0 +1,382 @@
+#include "proxy/route/exchange.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/base/strings.h"
+#include "common/resp/error_text.h"
+#include "common/resp/reply_token.h"
+#include "common/resp/resp_convert.h"
+#include "common/resp/resp_writer.h"
+
+namespace kvs {
+namespace {
+
+// Texts larger than this are given back when the exchange is recycled.
+constexpr size_t kKeptText = 16 * 1024;
+
+// Reads the header of an aggregate and moves `*reply` behind it.  Returns false for anything else.
+bool ReadArrayHeader(std::string_view* reply, uint64_t* count) {
+  ReplyToken token;
+  TokenProgress progress;
+  if (ReadReplyToken(*reply, &token, &progress) != TokenOutcome::kToken || token.null ||
+      !IsAggregate(token.type)) {
+    return false;
+  }
+  *count = token.children;
+  reply->remove_prefix(token.size);
+  return true;
+}
+
+// Cuts the next element off `*elements`.  Returns an empty view if there is none.
+std::string_view NextElement(std::string_view* elements) {
+  ReplyScanner scanner;
+  if (elements->empty() || scanner.Scan(*elements) != ReplyScanner::Outcome::kReply) {
+    return {};
+  }
+  const std::string_view element = elements->substr(0, scanner.frame_size());
+  elements->remove_prefix(element.size());
+  return element;
+}
+
+// Returns the text of an error reply without '-' and line end.
+std::string_view ErrorLine(std::string_view reply) { return TrimSpaces(reply.substr(1)); }
+
+std::string FailureText(const CommandSpec& spec, const Status& status, bool sent) {
+  std::string text = ErrorText(status);
+  if (sent && spec.is_write()) {
+    text += "; the write may have been applied";
+  }
+  return text;
+}
+
+// A redirection is between a proxy and a node; a client only hears that it should try again.
+std::string ForClient(std::string_view error) {
+  if (error.starts_with("MOVED ") || error.starts_with("ASK ")) {
+    return "TRYAGAIN the slot is changing its owner, try again";
+  }
+  return std::string(error);
+}
+
+}  // namespace
+
+void Exchange::Convert(std::string_view reply, std::string* out) const {
+  if (protocol_ == 2 && NeedsConversion(reply)) {
+    ConvertReply3To2(reply, /*null_is_array=*/false, out);
+  } else {
+    out->append(reply);
+  }
+}
+
+void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
+  if (shape_ == Shape::kForward) {
+    const char type = frame.type();
+    failed_ = type == '-' || type == '!';
+    if (owner_ == nullptr) {
+      return Finish(true);
+    }
+    const std::string_view reply = frame.view();
+    const bool redirected = failed_ && (reply.starts_with("-MOVED ") || reply.starts_with("-ASK "));
+    if (redirected) {
+      text_ = "-" + ForClient(ErrorLine(reply)) + "\r\n";
+    } else if (protocol_ == 2 && type != '$' && type != ':' && type != '+' && type != '-') {
+      text_.clear();
+      Convert(reply, &text_);
+    } else if (OutputQueue* output = owner_->DirectOutput(this)) {
+      if (reply.size() < kShareThreshold) {
+        output->Append(reply);
+      } else {
+        output->Append(frame.Share());
+      }
+      return Finish(true);
+    } else if (reply.size() < kShareThreshold) {
+      text_.assign(reply);
+    } else {
+      reply_ = frame.Share();
+    }
+    return Finish(false);
+  }
+  if (shape_ == Shape::kScan) {
+    RewriteCursor(frame.view());
+    return Finish(false);
+  }
+  ExchangePart* part = &parts_[tag];
+  if (frame.type() == '-' || frame.type() == '!') {
+    part->failure = ForClient(ErrorLine(frame.view()));
+  } else {
+    part->reply = frame.Share();
+  }
+  FinishPart();
+}
+
+void Exchange::OnFailure(uint32_t tag, const Status& status, bool sent) {
+  std::string text = FailureText(*spec_, status, sent);
+  if (shape_ == Shape::kForward || shape_ == Shape::kScan) {
+    text_ = "-" + text + "\r\n";
+    failed_ = true;
+    return Finish(false);
+  }
+  parts_[tag].failure = std::move(text);
+  FinishPart();
+}
+
+void Exchange::FinishPart() {
+  KVS_CHECK(parts_left_ > 0);
+  if (--parts_left_ == 0) {
+    Merge();
+    Finish(false);
+  }
+}
+
+void Exchange::Answer(std::string reply) {
+  text_ = std::move(reply);
+  Finish(false);
+}
+
+void Exchange::Fail(const Status& status) {
+  text_ = "-" + ErrorText(status) + "\r\n";
+  failed_ = true;
+  Finish(false);
+}
+
+void Exchange::Merge() {
+  if (owner_ == nullptr) {
+    return;
+  }
+  text_.clear();
+  switch (shape_) {
+    case Shape::kGather:
+      return MergeGather();
+    case Shape::kSum:
+      return MergeSum();
+    case Shape::kAllOk:
+      return MergeAllOk();
+    case Shape::kConcat:
+      return MergeConcat();
+    case Shape::kAnyOf:
+      return MergeAnyOf();
+    case Shape::kForward:
+    case Shape::kScan:
+      return;
+  }
+}
+
+// The keys of one part keep their order, so a cursor in each part's reply is all that is needed.
+void Exchange::MergeGather() {
+  std::vector<std::string_view> elements(parts_.size());
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    ExchangePart& part = parts_[i];
+    std::string_view reply = part.reply.view();
+    uint64_t count = 0;
+    if (part.failure.empty() &&
+        (!ReadArrayHeader(&reply, &count) || count != part.key_count)) {
+      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", part.link->name());
+    }
+    elements[i] = reply;
+  }
+  RespWriter writer(protocol_, &text_);
+  writer.Array(key_parts_.size());
+  for (const uint32_t index : key_parts_) {
+    if (!parts_[index].failure.empty()) {
+      failed_ = true;
+      writer.Error(parts_[index].failure);
+    } else {
+      Convert(NextElement(&elements[index]), &text_);
+    }
+  }
+}
+
+bool Exchange::FailIfAnyPartFailed() {
+  uint64_t keys = 0;
+  uint64_t done = 0;
+  const ExchangePart* first = nullptr;
+  for (const ExchangePart& part : parts_) {
+    keys += part.key_count;
+    if (part.failure.empty()) {
+      done += part.key_count;
+    } else if (first == nullptr) {
+      first = &part;
+    }
+  }
+  if (first == nullptr) {
+    return false;
+  }
+  failed_ = true;
+  const std::string name = first->link == nullptr ? "" : first->link->name();
+  if (keys > 0) {
+    RespWriter(protocol_, &text_)
+        .Error(fmt::format("{} ({} of {} keys done; failed at node {})", first->failure, done, keys,
+                           name));
+  } else {
+    RespWriter(protocol_, &text_).Error(fmt::format("{} (at node {})", first->failure, name));
+  }
+  return true;
+}
+
+void Exchange::MergeSum() {
+  int64_t sum = 0;
+  for (ExchangePart& part : parts_) {
+    ReplyToken token;
+    TokenProgress progress;
+    if (!part.failure.empty()) {
+      continue;
+    }
+    if (ReadReplyToken(part.reply.view(), &token, &progress) != TokenOutcome::kToken ||
+        token.type != ':' || __builtin_add_overflow(sum, token.integer, &sum)) {
+      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", part.link->name());
+    }
+  }
+  if (!FailIfAnyPartFailed()) {
+    RespWriter(protocol_, &text_).Integer(sum);
+  }
+}
+
+void Exchange::MergeAllOk() {
+  if (!FailIfAnyPartFailed()) {
+    text_.append(kOkReply);
+  }
+}
+
+void Exchange::MergeConcat() {
+  uint64_t total = 0;
+  std::vector<std::string_view> bodies;
+  for (ExchangePart& part : parts_) {
+    std::string_view reply = part.reply.view();
+    uint64_t count = 0;
+    if (part.failure.empty() && !ReadArrayHeader(&reply, &count)) {
+      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", part.link->name());
+    }
+    total += count;
+    bodies.push_back(reply);
+  }
+  if (FailIfAnyPartFailed()) {
+    return;
+  }
+  RespWriter(protocol_, &text_).Array(total);
+  for (const std::string_view body : bodies) {
+    text_.append(body);  // Keys are bulk strings in both protocols.
+  }
+}
+
+void Exchange::MergeAnyOf() {
+  if (FailIfAnyPartFailed()) {
+    return;
+  }
+  std::vector<const ExchangePart*> found;
+  for (const ExchangePart& part : parts_) {
+    if (part.reply.view()[0] == '$' && !part.reply.view().starts_with("$-1")) {
+      found.push_back(&part);
+    }
+  }
+  if (found.empty()) {
+    RespWriter(protocol_, &text_).Null();
+  } else {
+    text_.append(found[random_ % found.size()]->reply.view());
+  }
+}
+
+// A node's cursor c on shard i of n becomes c * n + i; a shard that is through hands on to the next.
+void Exchange::RewriteCursor(std::string_view reply) {
+  text_.clear();
+  failed_ = reply[0] == '-';
+  if (failed_) {
+    text_ = "-" + ForClient(ErrorLine(reply)) + "\r\n";
+    return;
+  }
+  uint64_t count = 0;
+  ReplyToken token;
+  TokenProgress progress;
+  uint64_t cursor = 0;
+  std::string_view rest = reply;
+  const bool shaped = ReadArrayHeader(&rest, &count) && count == 2 &&
+                      ReadReplyToken(rest, &token, &progress) == TokenOutcome::kToken &&
+                      token.type == '$' && ParseUint64(token.text, &cursor);
+  uint64_t next = 0;
+  bool fits = shaped;
+  if (shaped && cursor != 0) {
+    fits = !__builtin_mul_overflow(cursor, uint64_t{scan_shards_}, &next) &&
+           !__builtin_add_overflow(next, uint64_t{scan_shard_}, &next);
+  } else if (shaped && scan_shard_ + 1 < scan_shards_) {
+    next = scan_shard_ + 1;
+  }
+  RespWriter writer(protocol_, &text_);
+  if (!fits) {
+    failed_ = true;
+    writer.Error("ERR a node sent a SCAN reply of the wrong shape");
+    return;
+  }
+  writer.Array(2);
+  writer.Bulk(std::to_string(next));
+  Convert(rest.substr(token.size), &text_);
+}
+
+void Exchange::Finish(bool written) {
+  KVS_CHECK(!done_);
+  done_ = true;
+  parts_left_ = 0;
+  if (owner_ != nullptr) {
+    return owner_->OnDone(this, written);  // Which may recycle this exchange.
+  }
+  written_ = true;
+  ReleaseIfUnused();
+}
+
+void Exchange::WriteTo(OutputQueue* output) {
+  if (reply_.size > 0) {
+    output->Append(reply_);
+  } else {
+    output->Append(text_);
+  }
+}
+
+void Exchange::Orphan() {
+  owner_ = nullptr;
+  written_ = true;
+  ReleaseIfUnused();
+}
+
+void Exchange::ReleaseIfUnused() {
+  if (done_ && written_) {
+    pool_->Recycle(this);
+  }
+}
+
+Exchange* ExchangePool::New(ExchangeOwner* owner, const CommandSpec* spec, int protocol,
+                            int64_t now_micros) {
+  if (free_.empty()) {
+    all_.push_back(std::make_unique<Exchange>());
+    all_.back()->pool_ = this;
+    free_.push_back(all_.back().get());
+  }
+  Exchange* exchange = free_.back();
+  free_.pop_back();
+  exchange->owner_ = owner;
+  exchange->spec_ = spec;
+  exchange->protocol_ = static_cast<uint8_t>(protocol);
+  exchange->started_micros_ = now_micros;
+  exchange->shape_ = Exchange::Shape::kForward;
+  exchange->done_ = exchange->failed_ = exchange->written_ = false;
+  exchange->parts_left_ = 0;
+  return exchange;
+}
+
+void ExchangePool::Written(Exchange* exchange) {
+  exchange->written_ = true;
+  exchange->ReleaseIfUnused();
+}
+
+void ExchangePool::Recycle(Exchange* exchange) {
+  exchange->reply_ = Slice();
+  if (exchange->text_.capacity() > kKeptText) {
+    std::string().swap(exchange->text_);
+  }
+  exchange->text_.clear();
+  exchange->parts_.clear();
+  exchange->key_parts_.clear();
+  exchange->owner_ = nullptr;
+  free_.push_back(exchange);
+}
+
+}  // namespace kvs

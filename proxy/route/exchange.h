@@ -1,0 +1,133 @@
+// Exchange: one request of a client, from its sending to its reply.
+//
+// A request goes to one node as it is, or in parts to several whose replies are merged: elements in
+// the order of the keys, sums, "all OK", or lists one behind the other.  A part that fails makes its
+// keys' elements errors, or the whole reply where the type has no room for that: never nil, never
+// OK, never an undercount.
+//
+// Threads: loop-owned.
+// Owner:   ExchangePool; borrowed by a session until it has written the reply, and by links until
+//          every part has answered, whichever is later.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/command/command_table.h"
+#include "common/net/buffer.h"
+#include "proxy/backend/node_link.h"
+
+namespace kvs {
+
+class Exchange;
+
+// The session that waits for an exchange.
+class ExchangeOwner {
+ public:
+  virtual ~ExchangeOwner() = default;
+  // Returns where the reply may be written at once, or nullptr if earlier replies are still due.
+  virtual OutputQueue* DirectOutput(const Exchange* exchange) = 0;
+  // The exchange is done: its reply is in DirectOutput(), or waits in the exchange.
+  virtual void OnDone(Exchange* exchange, bool written) = 0;
+};
+
+// What one node was asked and has answered, of a request in parts.
+struct ExchangePart {
+  const NodeLink* link = nullptr;
+  uint32_t key_count = 0;
+  Slice reply;          // Empty if it failed.
+  std::string failure;  // An error line without '-' and line end.
+};
+
+class ExchangePool;
+
+class Exchange final : public ReplySink {
+ public:
+  enum class Shape : uint8_t {
+    kForward,  // One node's reply, as it is.
+    kGather,   // Arrays: an element for each key, in the order of the request's keys.
+    kSum,
+    kAllOk,
+    kConcat,
+    kAnyOf,  // One of the replies that are not null, by chance.
+    kScan,   // One node's reply with the cursor rewritten.
+  };
+
+  void OnReply(uint32_t tag, const ReplyFrame& frame) override;
+  void OnFailure(uint32_t tag, const Status& status, bool sent) override;
+
+  // The exchange is done without asking anybody; `reply` is complete and in the client's protocol.
+  void Answer(std::string reply);
+  void Fail(const Status& status);
+  // The session is gone: nobody waits for the reply.
+  void Orphan();
+
+  bool done() const { return done_; }
+  // Appends the reply of a done exchange.
+  void WriteTo(OutputQueue* output);
+  // Bytes that the waiting reply holds.
+  size_t held_bytes() const { return reply_.size + text_.size(); }
+  int64_t started_micros() const { return started_micros_; }
+  const CommandSpec* spec() const { return spec_; }
+  bool failed() const { return failed_; }
+
+ private:
+  friend class ExchangePool;
+  friend class Router;
+
+  void FinishPart();
+  void Merge();
+  void MergeGather();
+  void MergeSum();
+  void MergeAllOk();
+  void MergeConcat();
+  void MergeAnyOf();
+  void RewriteCursor(std::string_view reply);
+  // Writes one error that says how much was done and by whom it was not.
+  bool FailIfAnyPartFailed();
+  void Convert(std::string_view reply, std::string* out) const;
+  void Finish(bool written);
+  void ReleaseIfUnused();
+
+  ExchangePool* pool_ = nullptr;
+  ExchangeOwner* owner_ = nullptr;
+  const CommandSpec* spec_ = nullptr;
+  int64_t started_micros_ = 0;
+  Shape shape_ = Shape::kForward;
+  uint8_t protocol_ = 2;
+  bool done_ = false;
+  bool failed_ = false;
+  bool written_ = false;       // By the session, or nobody wants it.
+  uint32_t parts_left_ = 0;
+  uint32_t scan_shard_ = 0;    // kScan: who was asked,
+  uint32_t scan_shards_ = 0;   // and of how many.
+  uint64_t random_ = 0;        // kAnyOf
+  Slice reply_;                // A reply kept as it came,
+  std::string text_;           // or one that was made here.
+  std::vector<ExchangePart> parts_;
+  std::vector<uint32_t> key_parts_;  // kGather: the part of each key.
+};
+
+// Keeps exchanges for reuse, so that a request allocates nothing in the steady state.
+//
+// Threads: loop-owned.
+// Owner:   ProxyWorker; outlives sessions and links.
+class ExchangePool {
+ public:
+  Exchange* New(ExchangeOwner* owner, const CommandSpec* spec, int protocol, int64_t now_micros);
+  // The session has written the reply.
+  void Written(Exchange* exchange);
+  size_t in_use() const { return all_.size() - free_.size(); }
+
+ private:
+  friend class Exchange;
+  void Recycle(Exchange* exchange);
+
+  std::vector<std::unique_ptr<Exchange>> all_;
+  std::vector<Exchange*> free_;
+};
+
+}  // namespace kvs

@@ -1,0 +1,30 @@
+#include "proxy/route/route_table.h"
+
+namespace kvs {
+
+RouteTablePtr RouteTable::FromMap(const SlotMap& map) {
+  auto table = std::make_shared<RouteTable>();
+  table->epoch = map.epoch();
+  table->known = true;
+  table->name = map.name();
+  for (const Shard& shard : map.shards()) {
+    table->shards.push_back(shard.master.address);
+  }
+  for (int slot = 0; slot < kSlotCount; ++slot) {
+    table->slot_to_shard[static_cast<size_t>(slot)] = map.shard_index(slot);
+  }
+  return table;
+}
+
+RouteTablePtr RouteTable::FromServers(const std::vector<NodeAddress>& servers) {
+  KVS_CHECK(!servers.empty());
+  auto table = std::make_shared<RouteTable>();
+  table->known = true;
+  table->shards = servers;
+  for (size_t slot = 0; slot < kSlotCount; ++slot) {
+    table->slot_to_shard[slot] = static_cast<int16_t>(slot * servers.size() / kSlotCount);
+  }
+  return table;
+}
+
+}  // namespace kvs

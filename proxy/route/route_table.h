@@ -1,0 +1,37 @@
+// RouteTable: which shard serves which slot, at one epoch; what a loop routes by.
+//
+// It is made of the config server's slot map, or of a static list of servers over which the slots
+// are spread evenly.
+//
+// Threads: immutable; the main loop publishes a new one to each io loop.
+// Owner:   shared.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/address.h"
+#include "common/slot/slot.h"
+#include "common/slot/slot_map.h"
+
+namespace kvs {
+
+struct RouteTable {
+  uint64_t epoch = 0;  // 0: there is no map yet, or the list is static.
+  bool known = false;  // false: nothing has told us the map.
+  std::string name;    // Of the namespace; empty for a static list.
+  std::vector<NodeAddress> shards;
+  std::array<int16_t, kSlotCount> slot_to_shard;  // -1: nobody serves it.
+
+  RouteTable() { slot_to_shard.fill(-1); }
+  static std::shared_ptr<const RouteTable> FromMap(const SlotMap& map);
+  // REQUIRES: at least one server
+  static std::shared_ptr<const RouteTable> FromServers(const std::vector<NodeAddress>& servers);
+};
+using RouteTablePtr = std::shared_ptr<const RouteTable>;
+
+}  // namespace kvs

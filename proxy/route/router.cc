@@ -1,0 +1,224 @@
+#include "proxy/route/router.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/base/strings.h"
+#include "common/resp/resp_writer.h"
+
+namespace kvs {
+namespace {
+
+Exchange::Shape ShapeOf(Merge merge) {
+  switch (merge) {
+    case Merge::kGather:
+      return Exchange::Shape::kGather;
+    case Merge::kSum:
+    case Merge::kMin:
+      return Exchange::Shape::kSum;
+    case Merge::kAllOk:
+      return Exchange::Shape::kAllOk;
+    case Merge::kConcat:
+      return Exchange::Shape::kConcat;
+    case Merge::kFirstNonNull:
+      return Exchange::Shape::kAnyOf;
+    case Merge::kCursor:
+      return Exchange::Shape::kScan;
+    case Merge::kNone:
+      return Exchange::Shape::kForward;
+  }
+  return Exchange::Shape::kForward;
+}
+
+// Appends "*count\r\n".
+void AppendArrayHeader(size_t count, std::string* out) {
+  RespWriter(2, out).Array(count);
+}
+
+}  // namespace
+
+Router::Router(LinkPool* links)
+    : links_(links), table_(std::make_shared<RouteTable>()), random_(Random::FromKernel()) {}
+
+void Router::SetTable(RouteTablePtr table) {
+  table_ = std::move(table);
+  shard_links_.clear();
+  for (const NodeAddress& address : table_->shards) {
+    shard_links_.push_back(links_->Get(address));
+  }
+  links_->Retain(table_->shards);
+}
+
+Result<int> Router::ShardOfSlot(int slot) const {
+  const int shard = table_->slot_to_shard[static_cast<size_t>(slot)];
+  if (shard >= 0) {
+    return shard;
+  }
+  if (!table_->known) {
+    return Status::Unavailable(
+        "the proxy knows no slot map yet: the config server has not answered");
+  }
+  return Status::Unavailable("Hash slot not served");
+}
+
+Result<int> Router::ShardOfKeys(const CommandSpec& spec, CommandArgs args) {
+  const KeyPositions keys = FindKeys(spec, args);
+  if (keys.count == 0) {
+    return ShardOfSlot(0);  // The command itself words the error; any node can.
+  }
+  const int slot = SlotOf(args[keys.first]);
+  for (size_t i = 1; i < keys.count; ++i) {
+    if (SlotOf(args[keys.index(i)]) != slot) {
+      return Status::CrossSlot();
+    }
+  }
+  return ShardOfSlot(slot);
+}
+
+void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
+                   const ReadBuffer* source) {
+  const CommandSpec& spec = *exchange->spec();
+  switch (spec.route) {
+    case Route::kByKey: {
+      const Result<int> shard = ShardOfKeys(spec, args);
+      if (!shard.ok()) {
+        return exchange->Fail(shard.status());
+      }
+      return Forward(exchange, *shard, args, frame, source);
+    }
+    case Route::kSplitByKey:
+      return StartSplit(exchange, args, frame, source);
+    case Route::kAllShards:
+    case Route::kAnyShard:
+      if (table_->shards.empty()) {
+        const Result<int> shard = ShardOfSlot(0);
+        return exchange->Fail(shard.ok() ? Status::Unavailable("the namespace has no shards")
+                                         : shard.status());
+      }
+      return spec.merge == Merge::kCursor ? StartScan(exchange, args)
+                                          : StartAllShards(exchange, args);
+    case Route::kPinned:
+    case Route::kProxy:
+    case Route::kRefused:
+      return exchange->Answer("-" + UnknownCommandError(args) + "\r\n");
+  }
+}
+
+void Router::Forward(Exchange* exchange, int shard, CommandArgs args, std::string_view frame,
+                     const ReadBuffer* source) {
+  NodeLink* link = shard_links_[static_cast<size_t>(shard)];
+  Status status;
+  if (frame.empty()) {
+    encoded_.clear();
+    EncodeRequest(args, &encoded_);
+    status = link->Send(encoded_, exchange, 0);
+  } else if (frame.size() >= kShareThreshold && source != nullptr) {
+    status = link->Send(source->Share(0, frame.size()), exchange, 0);
+  } else {
+    status = link->Send(frame, exchange, 0);
+  }
+  if (!status.ok()) {
+    exchange->OnFailure(0, status, /*sent=*/false);
+  }
+}
+
+void Router::StartSplit(Exchange* exchange, CommandArgs args, std::string_view frame,
+                        const ReadBuffer* source) {
+  const KeyPositions keys = FindKeys(*exchange->spec(), args);
+  if (!keys.complete) {
+    return exchange->Answer("-" + WrongArityError(*exchange->spec()) + "\r\n");
+  }
+  key_shards_.clear();
+  part_of_shard_.assign(table_->shards.size(), -1);
+  int part_count = 0;
+  for (size_t i = 0; i < keys.count; ++i) {
+    const Result<int> shard = ShardOfSlot(SlotOf(args[keys.index(i)]));
+    if (!shard.ok()) {
+      return exchange->Fail(shard.status());
+    }
+    int& part = part_of_shard_[static_cast<size_t>(*shard)];
+    if (part < 0) {
+      part = part_count++;
+    }
+    key_shards_.push_back(*shard);
+  }
+  if (part_count == 1) {
+    return Forward(exchange, key_shards_.front(), args, frame, source);
+  }
+  SendSplit(exchange, args, keys, part_count);
+}
+
+void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions& keys,
+                       int part_count) {
+  exchange->shape_ = ShapeOf(exchange->spec()->merge);
+  exchange->parts_.resize(static_cast<size_t>(part_count));
+  exchange->parts_left_ = static_cast<uint32_t>(part_count);
+  std::vector<std::string> requests(static_cast<size_t>(part_count));
+  for (size_t i = 0; i < keys.count; ++i) {
+    const auto shard = static_cast<size_t>(key_shards_[i]);
+    const auto part = static_cast<size_t>(part_of_shard_[shard]);
+    ++exchange->parts_[part].key_count;
+    exchange->parts_[part].link = shard_links_[shard];
+    exchange->key_parts_.push_back(static_cast<uint32_t>(part));
+  }
+  for (size_t part = 0; part < requests.size(); ++part) {
+    AppendArrayHeader(1 + exchange->parts_[part].key_count * keys.step, &requests[part]);
+    RespWriter(2, &requests[part]).Bulk(args[0]);
+  }
+  for (size_t i = 0; i < keys.count; ++i) {
+    RespWriter writer(2, &requests[exchange->key_parts_[i]]);
+    for (size_t j = 0; j < keys.step; ++j) {
+      writer.Bulk(args[keys.index(i) + j]);
+    }
+  }
+  for (size_t part = 0; part < requests.size(); ++part) {
+    SendPart(exchange, static_cast<uint32_t>(part),
+             const_cast<NodeLink*>(exchange->parts_[part].link), requests[part]);
+  }
+}
+
+void Router::SendPart(Exchange* exchange, uint32_t part, NodeLink* link,
+                      std::string_view request) {
+  if (Status status = link->Send(request, exchange, part); !status.ok()) {
+    exchange->OnFailure(part, status, /*sent=*/false);
+  }
+}
+
+void Router::StartAllShards(Exchange* exchange, CommandArgs args) {
+  encoded_.clear();
+  EncodeRequest(args, &encoded_);
+  const size_t count = exchange->spec()->route == Route::kAnyShard ? 1 : shard_links_.size();
+  exchange->shape_ = ShapeOf(exchange->spec()->merge);
+  if (exchange->shape_ == Exchange::Shape::kForward) {
+    return Forward(exchange, 0, args, encoded_, nullptr);
+  }
+  exchange->random_ = random_.Next();
+  exchange->parts_.resize(count);
+  exchange->parts_left_ = static_cast<uint32_t>(count);
+  for (size_t i = 0; i < count; ++i) {
+    exchange->parts_[i].link = shard_links_[i];
+  }
+  for (size_t i = 0; i < count; ++i) {
+    SendPart(exchange, static_cast<uint32_t>(i), shard_links_[i], encoded_);
+  }
+}
+
+void Router::StartScan(Exchange* exchange, CommandArgs args) {
+  uint64_t cursor = 0;
+  if (!ParseUint64(args[1], &cursor)) {
+    return exchange->Answer("-ERR invalid cursor\r\n");
+  }
+  const auto shard_count = static_cast<uint64_t>(shard_links_.size());
+  const uint64_t shard = cursor % shard_count;
+  const std::string node_cursor = std::to_string(cursor / shard_count);
+  std::vector<std::string_view> rewritten(args.begin(), args.end());
+  rewritten[1] = node_cursor;
+  exchange->shape_ = Exchange::Shape::kScan;
+  exchange->scan_shard_ = static_cast<uint32_t>(shard);
+  exchange->scan_shards_ = static_cast<uint32_t>(shard_count);
+  Forward(exchange, static_cast<int>(shard), rewritten, {}, nullptr);
+}
+
+}  // namespace kvs

@@ -1,0 +1,63 @@
+// Router: sends a client's request to the nodes that its keys belong to.
+//
+// Requests whose keys live on one node travel as they came.  Others are grouped by node, one request
+// for each, and the replies are merged by Exchange.
+//
+// Threads: loop-owned.
+// Owner:   ProxyWorker.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/random.h"
+#include "common/command/command_table.h"
+#include "proxy/backend/link_pool.h"
+#include "proxy/route/exchange.h"
+#include "proxy/route/route_table.h"
+
+namespace kvs {
+
+class Router {
+ public:
+  explicit Router(LinkPool* links);
+
+  // Routes by another table from now on.  Links to nodes that are gone are closed.
+  void SetTable(RouteTablePtr table);
+  const RouteTablePtr& table() const { return table_; }
+
+  // Sends the request, whose bytes are `frame` (a complete RESP array; empty for an inline request).
+  // `source` holds the frame, for large ones to be referenced; may be nullptr.
+  // The exchange may be done when this returns.
+  // REQUIRES: the row is routed to nodes, its arity fits
+  void Start(Exchange* exchange, CommandArgs args, std::string_view frame,
+             const ReadBuffer* source);
+
+ private:
+  // Returns the shard of all keys, or an error.
+  Result<int> ShardOfKeys(const CommandSpec& spec, CommandArgs args);
+  Result<int> ShardOfSlot(int slot) const;
+  void Forward(Exchange* exchange, int shard, CommandArgs args, std::string_view frame,
+               const ReadBuffer* source);
+  void StartSplit(Exchange* exchange, CommandArgs args, std::string_view frame,
+                  const ReadBuffer* source);
+  void SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions& keys, int shard_count);
+  void StartAllShards(Exchange* exchange, CommandArgs args);
+  void StartScan(Exchange* exchange, CommandArgs args);
+  void SendPart(Exchange* exchange, uint32_t part, NodeLink* link, std::string_view request);
+
+  LinkPool* const links_;
+  RouteTablePtr table_;
+  std::vector<NodeLink*> shard_links_;
+  Random random_;
+
+  // Scratch of StartSplit(), kept to save allocations.
+  std::vector<int> key_shards_;
+  std::vector<int> part_of_shard_;
+  std::string encoded_;
+};
+
+}  // namespace kvs

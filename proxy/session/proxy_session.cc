@@ -1,0 +1,243 @@
+#include "proxy/session/proxy_session.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "common/base/logging.h"
+#include "common/base/strings.h"
+
+namespace kvs {
+namespace {
+
+constexpr size_t kReadBudget = 256 * 1024;
+
+}  // namespace
+
+ProxySession::ProxySession(SessionHost* host, UniqueFd fd, std::shared_ptr<ClientInfo> info)
+    : host_(host), fd_(std::move(fd)) {
+  client_.info = std::move(info);
+}
+
+ProxySession::~ProxySession() { Close(); }
+
+Status ProxySession::Start() {
+  RequestLimits limits = host_->limits().request;
+  limits.authenticated = client_.authenticated;
+  parser_.set_limits(limits);
+  table_ = host_->router()->table();
+  last_active_ms_ = host_->loop()->now_ms();
+  KVS_ASSIGN_OR_RETURN(watch_, host_->loop()->Watch(fd_.get(), this, kReadable));
+  return Status::Ok();
+}
+
+void ProxySession::Close() {
+  if (std::exchange(closed_, true)) {
+    return;
+  }
+  if (watch_ != nullptr) {
+    host_->loop()->Unwatch(watch_);
+    watch_ = nullptr;
+  }
+  fd_.reset();
+  for (Exchange* exchange : std::exchange(in_flight_, {})) {
+    if (exchange->done()) {
+      host_->exchanges()->Written(exchange);
+    } else {
+      exchange->Orphan();
+    }
+  }
+  host_->OnClosed(this);
+}
+
+void ProxySession::OnReady(bool readable, bool writable) {
+  if (writable) {
+    blocked_ = false;
+    host_->MarkDirty(this);
+  }
+  if (!readable) {
+    return;
+  }
+  if (!HasRoom()) {
+    // Not interested in more, yet the socket reports something: perhaps a peer that is gone.
+    char byte = 0;
+    if (::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ||
+        (errno != EAGAIN && errno != EINTR && errno != 0)) {
+      Close();
+    }
+    return;
+  }
+  const size_t before = input_.size();
+  const size_t hint = before > 0 ? parser_.size_hint() : 0;
+  if (input_.ReadFrom(fd_.get(), kReadBudget, hint) == IoResult::kClosed) {
+    return Close();
+  }
+  host_->counters()->input_bytes += input_.size() - before;
+  last_active_ms_ = host_->loop()->now_ms();
+  client_.info->last_active_ms.store(last_active_ms_, std::memory_order_relaxed);
+  ProcessInput();
+}
+
+// A change of the map takes effect for a session when nothing of it is in flight, so that its
+// commands on one key never travel to two nodes at the same time.
+bool ProxySession::HasRoom() const {
+  return !closing_ && !closed_ && in_flight_.size() < host_->limits().max_pipeline &&
+         output_.size() + waiting_bytes_ < host_->limits().max_output &&
+         (in_flight_.empty() || table_ == host_->router()->table());
+}
+
+void ProxySession::ProcessInput() {
+  while (HasRoom() && input_.size() > 0) {
+    if (in_flight_.empty() && table_ != host_->router()->table()) {
+      table_ = host_->router()->table();
+    }
+    const RequestParser::Outcome outcome = parser_.Parse(input_.unread());
+    if (outcome == RequestParser::Outcome::kNeedMore) {
+      break;
+    }
+    if (outcome == RequestParser::Outcome::kError) {
+      OnProtocolError();
+      break;
+    }
+    const size_t size = parser_.frame_size();
+    if (outcome == RequestParser::Outcome::kRequest) {
+      const bool is_inline = parser_.is_inline();
+      Execute(parser_.args(), is_inline ? std::string_view() : input_.unread().substr(0, size));
+    }
+    input_.Consume(size);
+    parser_.Reset();
+    closing_ |= client_.close_after_reply;
+  }
+  if (!closed_) {
+    input_.ReleaseIfEmpty();
+    host_->MarkDirty(this);
+  }
+}
+
+void ProxySession::Execute(CommandArgs args, std::string_view frame) {
+  ++host_->counters()->requests;
+  const CommandSpec* spec = ResolveCommand(args);
+  if (spec == nullptr) {
+    if (EqualsIgnoreCase(args[0], "post") || EqualsIgnoreCase(args[0], "host:")) {
+      // A browser was made to talk to us; what follows would be somebody else's commands.
+      KVS_LOG(kWarning, "closed a connection that speaks HTTP from {}", client_.info->address);
+      closing_ = true;
+      return;
+    }
+    return ReplyError(client_.authenticated ? CommandError(args) : std::string(kNoAuthError));
+  }
+  if (!MayRun(*spec, client_)) {
+    return ReplyError(kNoAuthError);
+  }
+  client_.info->last_command.store(static_cast<int>(IdOf(*spec)), std::memory_order_relaxed);
+  if (spec->route == Route::kProxy) {
+    return AnswerHere(*spec, args);
+  }
+  Exchange* exchange = host_->exchanges()->New(this, spec, client_.protocol,
+                                               host_->loop()->now_micros());
+  in_flight_.push_back(exchange);
+  host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_);
+}
+
+void ProxySession::AnswerHere(const CommandSpec& spec, CommandArgs args) {
+  scratch_.clear();
+  const bool failed = AnswerConnectionCommand(spec, args, host_->service(), &client_, &scratch_);
+  parser_.set_authenticated(client_.authenticated);
+  host_->counters()->error_replies += failed ? 1 : 0;
+  host_->CountCommand(spec, 0, failed);
+  Reply(scratch_);
+}
+
+// A reply of our own waits its turn behind the replies that are due before it.
+void ProxySession::Reply(std::string_view text) {
+  if (in_flight_.empty()) {
+    output_.Append(text);
+    return;
+  }
+  Exchange* exchange = host_->exchanges()->New(this, &GetCommand(CommandId::kPing),
+                                               client_.protocol, host_->loop()->now_micros());
+  in_flight_.push_back(exchange);
+  exchange->Answer(std::string(text));
+}
+
+void ProxySession::ReplyError(std::string_view text) {
+  ++host_->counters()->error_replies;
+  std::string reply;
+  RespWriter(client_.protocol, &reply).Error(text);
+  Reply(reply);
+}
+
+void ProxySession::OnProtocolError() {
+  ++host_->counters()->protocol_errors;
+  ReplyError("ERR " + parser_.error());
+  closing_ = true;
+}
+
+OutputQueue* ProxySession::DirectOutput(const Exchange* exchange) {
+  return !in_flight_.empty() && in_flight_.front() == exchange ? &output_ : nullptr;
+}
+
+void ProxySession::OnDone(Exchange* exchange, bool written) {
+  if (exchange->spec()->route != Route::kProxy) {
+    host_->CountCommand(*exchange->spec(),
+                        host_->loop()->now_micros() - exchange->started_micros(),
+                        exchange->failed());
+    host_->counters()->error_replies += exchange->failed() ? 1 : 0;
+  }
+  if (written) {
+    in_flight_.pop_front();
+    host_->exchanges()->Written(exchange);
+    WriteFinished();
+  } else {
+    waiting_bytes_ += exchange->held_bytes();
+  }
+  host_->MarkDirty(this);
+}
+
+void ProxySession::WriteFinished() {
+  while (!in_flight_.empty() && in_flight_.front()->done()) {
+    Exchange* exchange = in_flight_.front();
+    in_flight_.pop_front();
+    waiting_bytes_ -= exchange->held_bytes();
+    exchange->WriteTo(&output_);
+    host_->exchanges()->Written(exchange);
+  }
+}
+
+void ProxySession::OnTurnEnd() {
+  if (closed_) {
+    return;
+  }
+  WriteFinished();
+  Flush();
+  if (!closed_ && input_.size() > 0 && HasRoom()) {
+    ProcessInput();
+  }
+  if (!closed_) {
+    UpdateInterest();
+  }
+}
+
+void ProxySession::Flush() {
+  if (!blocked_ && !output_.empty()) {
+    const size_t before = output_.size();
+    const IoResult result = output_.WriteTo(fd_.get());
+    host_->counters()->output_bytes += before - output_.size();
+    if (result == IoResult::kClosed) {
+      return Close();
+    }
+    blocked_ = result == IoResult::kWouldBlock;
+  }
+  client_.info->output_bytes.store(output_.size() + waiting_bytes_, std::memory_order_relaxed);
+  if (closing_ && idle()) {
+    Close();
+  }
+}
+
+void ProxySession::UpdateInterest() {
+  host_->loop()->SetInterest(watch_, static_cast<uint8_t>((HasRoom() ? kReadable : 0) |
+                                                          (blocked_ ? kWritable : 0)));
+}
+
+}  // namespace kvs

@@ -1,0 +1,110 @@
+// ProxySession: one client connection of the proxy.
+//
+// Events only take note: requests are parsed and sent when bytes arrive, and at the end of the
+// loop's turn the finished replies are written, in the order of the requests, with one call.  A
+// session without room is not read, so TCP makes the client wait: that is all the back-pressure.
+//
+// Threads: loop-owned.
+// Owner:   SessionHost (the loop's worker).
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "common/base/unique_fd.h"
+#include "common/net/buffer.h"
+#include "common/net/event_loop.h"
+#include "common/resp/request_parser.h"
+#include "common/service/connection_commands.h"
+#include "proxy/route/router.h"
+
+namespace kvs {
+
+class ProxySession;
+
+struct SessionLimits {
+  RequestLimits request;
+  size_t max_pipeline = 4096;         // Requests in flight.
+  size_t max_output = 1 << 20;        // Unsent and waiting reply bytes.
+};
+
+struct SessionCounters {
+  uint64_t requests = 0;
+  uint64_t input_bytes = 0;
+  uint64_t output_bytes = 0;
+  uint64_t protocol_errors = 0;
+  uint64_t error_replies = 0;
+};
+
+// What a session needs of its loop.
+class SessionHost {
+ public:
+  virtual ~SessionHost() = default;
+  virtual EventLoop* loop() = 0;
+  virtual Router* router() = 0;
+  virtual ExchangePool* exchanges() = 0;
+  virtual ServiceContext* service() = 0;
+  virtual const SessionLimits& limits() const = 0;
+  virtual SessionCounters* counters() = 0;
+  // The session has something to do at the turn's end.
+  virtual void MarkDirty(ProxySession* session) = 0;
+  // An exchange took this long; `failed` if its reply is an error.
+  virtual void CountCommand(const CommandSpec& spec, int64_t micros, bool failed) = 0;
+  virtual void OnClosed(ProxySession* session) = 0;
+};
+
+class ProxySession : public IoHandler, public ExchangeOwner {
+ public:
+  ProxySession(SessionHost* host, UniqueFd fd, std::shared_ptr<ClientInfo> info);
+  ~ProxySession() override;
+
+  Status Start();
+  void OnReady(bool readable, bool writable) override;
+  // Writes what is finished, sends it, and goes on with requests that had no room before.
+  void OnTurnEnd();
+  void Close();
+
+  OutputQueue* DirectOutput(const Exchange* exchange) override;
+  void OnDone(Exchange* exchange, bool written) override;
+
+  bool dirty() const { return dirty_; }
+  void set_dirty(bool dirty) { dirty_ = dirty; }
+  ClientState* client() { return &client_; }
+  int64_t last_active_ms() const { return last_active_ms_; }
+  bool idle() const { return in_flight_.empty() && output_.empty(); }
+  bool closed() const { return closed_; }
+
+ private:
+  bool HasRoom() const;
+  void ProcessInput();
+  void Execute(CommandArgs args, std::string_view frame);
+  void AnswerHere(const CommandSpec& spec, CommandArgs args);
+  void Reply(std::string_view text);
+  void ReplyError(std::string_view text);
+  void OnProtocolError();
+  void WriteFinished();
+  void Flush();
+  void UpdateInterest();
+
+  SessionHost* const host_;
+  UniqueFd fd_;
+  IoWatch* watch_ = nullptr;
+  ClientState client_;
+  ReadBuffer input_;
+  RequestParser parser_;
+  OutputQueue output_;
+  std::deque<Exchange*> in_flight_;
+  RouteTablePtr table_;      // What the requests in flight were routed by.
+  size_t waiting_bytes_ = 0;  // Of replies that wait for earlier ones.
+  std::string scratch_;
+  int64_t last_active_ms_ = 0;
+  bool blocked_ = false;  // The socket is full.
+  bool dirty_ = false;
+  bool closing_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace kvs
