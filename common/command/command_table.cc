@@ -17,21 +17,28 @@ constexpr uint8_t kNoCommand = 0xff;
 static_assert(kCommandCount < kNoCommand && kBucketCount >= 3 * kCommandCount,
               "double kBucketCount, and widen the buckets before 255 commands");
 
-constexpr uint64_t FoldedByte(std::string_view name, size_t i) {
-  return static_cast<uint8_t>(name[i]) | 0x20u;
+// Four bytes without case, as one number; compilers make one load of it.
+constexpr uint32_t Folded4(const char* bytes) {
+  uint32_t value = 0;
+  for (int i = 3; i >= 0; --i) {
+    value = value << 8 | static_cast<uint8_t>(bytes[i]);
+  }
+  return value | 0x20202020u;
 }
 
 // Hashes the length, the first and the last four bytes, all without case.  Names that differ only
 // in the middle share a bucket chain, which the comparison sorts out.
 constexpr size_t Bucket(std::string_view name) {
   uint64_t ends = name.size();
-  const size_t n = std::min<size_t>(name.size(), 4);
-  for (size_t i = 0; i < n; ++i) {
-    ends = (ends << 7) ^ FoldedByte(name, i);
-    ends = (ends << 7) ^ FoldedByte(name, name.size() - 1 - i);
+  if (name.size() >= 4) {
+    const uint64_t last = Folded4(name.data() + name.size() - 4);
+    ends += Folded4(name.data()) | last << 32;
+  } else {
+    for (const char c : name) {
+      ends = ends << 8 | (static_cast<uint8_t>(c) | 0x20u);
+    }
   }
-  ends *= 0x9e3779b97f4a7c15u;
-  return static_cast<size_t>(ends >> 56);
+  return static_cast<size_t>((ends ^ ends >> 29) * 0x9e3779b97f4a7c15u >> 56);
 }
 static_assert(kBucketCount == 256, "Bucket() returns 8 bits");
 

@@ -38,7 +38,8 @@ class Json {
   // Reads one JSON text (RFC 8259) in valid UTF-8.  Numbers that are integers in [-2^63, 2^64) keep
   // all their digits; others become doubles.
   //   kTooLarge: longer than max_bytes
-  //   kInvalidArgument: not JSON, nested too deep, or an object with the same name twice
+  //   kInvalidArgument: not JSON, nested too deep, a number that no double holds, or an object with
+  //   the same name twice
   static Result<Json> Parse(std::string_view text, const JsonLimits& limits = {});
 
   // Copies and moves are out of line: a variant of this kind costs too much code at each use.

@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/strings.h"
 #include "common/json/json.h"
+#include "common/json/utf8.h"
 
 namespace kvs {
 namespace {
@@ -23,16 +25,22 @@ class Builder {
 
   bool Null() { return Add(Json()); }
   bool Bool(bool value) { return Add(value); }
-  bool Int(int value) { return Add(value); }
-  bool Uint(unsigned value) { return Add(value); }
-  bool Int64(int64_t value) { return Add(value); }
-  bool Uint64(uint64_t value) { return Add(value); }
-  bool Double(double value) { return Add(value); }
-  bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }
+  bool RawNumber(const char* text, rapidjson::SizeType size, bool) {
+    return AddNumber(std::string_view(text, size));
+  }
+  // The reader's own conversions are undefined for some zeros, so we ask for the digits instead.
+  bool Int(int) { return false; }
+  bool Uint(unsigned) { return false; }
+  bool Int64(int64_t) { return false; }
+  bool Uint64(uint64_t) { return false; }
+  bool Double(double) { return false; }
   bool String(const char* text, rapidjson::SizeType size, bool) {
-    return Add(std::string_view(text, size));
+    return CheckText({text, size}) && Add(std::string_view(text, size));
   }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
+    if (!CheckText({text, size})) {
+      return false;
+    }
     open_.back().names.emplace_back(text, size);
     return true;
   }
@@ -75,6 +83,32 @@ class Builder {
     return true;
   }
 
+  // The reader lets an escaped low surrogate through that follows no high one.
+  bool CheckText(std::string_view text) {
+    if (!IsValidUtf8(text)) {
+      error_ = "a string is not valid UTF-8";
+      return false;
+    }
+    return true;
+  }
+
+  bool AddNumber(std::string_view digits) {
+    int64_t integer = 0;
+    uint64_t large = 0;
+    double real = 0;
+    if (ParseInt64(digits, &integer)) {
+      return Add(integer);
+    }
+    if (ParseUint64(digits, &large)) {
+      return Add(large);
+    }
+    if (ParseDouble(digits, &real)) {
+      return Add(real);
+    }
+    error_ = "a number is out of range";
+    return false;
+  }
+
   bool Open() {
     if (open_.size() >= max_depth_) {
       error_ = "nested deeper than " + std::to_string(max_depth_);
@@ -105,7 +139,7 @@ Result<Json> Json::Parse(std::string_view text, const JsonLimits& limits) {
   }
   constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
                               rapidjson::kParseValidateEncodingFlag |
-                              rapidjson::kParseFullPrecisionFlag;
+                              rapidjson::kParseNumbersAsStringsFlag;
   Builder builder(limits.max_depth);
   rapidjson::MemoryStream memory(text.data(), text.size());
   rapidjson::EncodedInputStream<rapidjson::UTF8<>, rapidjson::MemoryStream> stream(memory);

@@ -26,9 +26,26 @@ TEST(JsonTest, PrettyTextIsIndented) {
 }
 
 TEST(JsonTest, OtherTextIsRefused) {
-  for (const std::string text :
-       {"", " ", "{", "[1,]", "{\"a\"}", "nul", "1 2", "'a'", "\"\\x\"", "\"\xff\"", "\"a\nb\"",
-        "\"\\ud800\"", "01", "NaN", "1e999", "{\"a\":1,\"a\":2}", "[1] //", "\"abc"}) {
+  for (const std::string text : {"",
+                                 " ",
+                                 "{",
+                                 "[1,]",
+                                 "{\"a\"}",
+                                 "nul",
+                                 "1 2",
+                                 "'a'",
+                                 "\"\\x\"",
+                                 "\"\xff\"",
+                                 "\"a\nb\"",
+                                 "\"\\ud800\"",
+                                 "\"\\ude00\"",
+                                 "1e-999",
+                                 "01",
+                                 "NaN",
+                                 "1e999",
+                                 "{\"a\":1,\"a\":2}",
+                                 "[1] //",
+                                 "\"abc"}) {
     SCOPED_TRACE(text);
     EXPECT_EQ(Json::Parse(text).status().code(), Code::kInvalidArgument);
   }

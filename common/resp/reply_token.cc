@@ -47,13 +47,28 @@ TokenOutcome ReadLine(std::string_view input, size_t limit, ReplyToken* token,
   return TokenOutcome::kToken;
 }
 
-// Reads the decimal behind the type, with its line's end.  The short form has no call in it.
+// Reads "<digits>\r\n" behind the type for the lengths that replies really have, 1 to 7 digits.
+// Returns the size of the line with the type, or 0 if ReadLine() must judge it.
+size_t ReadShortLength(std::string_view input, int64_t* length) {
+  const size_t end = std::min<size_t>(input.size(), 1 + 7 + 2);
+  int64_t n = 0;
+  size_t i = 1;
+  for (; i < end && input[i] >= '0' && input[i] <= '9'; ++i) {
+    n = n * 10 + (input[i] - '0');
+  }
+  if (i == 1 || i + 2 > end || input[i] != '\r' || input[i + 1] != '\n' ||
+      (input[1] == '0' && i > 2)) {
+    return 0;
+  }
+  *length = n;
+  return i + 2;
+}
+
+// Reads the decimal behind the type, with its line's end.
 TokenOutcome ReadLength(std::string_view input, ReplyToken* token, int64_t* length,
                         TokenProgress* progress) {
-  if (input.size() >= 4 && input[1] >= '0' && input[1] <= '9' && input[2] == '\r' &&
-      input[3] == '\n') [[likely]] {
-    *length = input[1] - '0';
-    token->size = 4;
+  token->size = ReadShortLength(input, length);
+  if (token->size != 0) [[likely]] {
     return TokenOutcome::kToken;
   }
   progress->scanned = 0;  // The line is short: reading it again costs nothing.

@@ -84,6 +84,13 @@ Reply TakeValue(std::string_view* input) {
   return reply;
 }
 
+// Whether a simple string can stand in a log without quotes.
+bool IsPlain(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return c >= ' ' && c <= '~' && c != '"' && c != ',';
+  });
+}
+
 void AppendElements(const Reply& reply, std::string* out);
 
 void AppendText(const Reply& reply, std::string* out) {
@@ -93,8 +100,7 @@ void AppendText(const Reply& reply, std::string* out) {
       return;
     case Type::kSimple:
     case Type::kBigNumber:
-      out->append(reply.text.find_first_of("\r\n") == std::string::npos ? reply.text
-                                                                        : QuoteForLog(reply.text));
+      out->append(IsPlain(reply.text) ? reply.text : QuoteForLog(reply.text));
       return;
     case Type::kError:
       out->append("(error) " + QuoteForLog(reply.text));
