@@ -1,9 +1,9 @@
 #include "proxy/backend/node_link.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "common/base/logging.h"
 #include "common/base/strings.h"
@@ -27,11 +27,13 @@ NodeLink::NodeLink(EventLoop* loop, NodeAddress address, const LinkOptions* opti
       options_(options),
       random_(Random::FromKernel()) {}
 
-NodeLink::~NodeLink() { Close(Status::Unavailable("the proxy is stopping")); }
+NodeLink::~NodeLink() {
+  Close(Status::Unavailable("the proxy is stopping"));
+}
 
 Status NodeLink::Unavailable() const {
-  return Status::Unavailable(fmt::format(
-      "node {} is not reachable{}{}", name_, last_error_.ok() ? "" : ": ", last_error_.message()));
+  return Status::Unavailable(fmt::format("node {} is not reachable{}{}", name_,
+                                         last_error_.ok() ? "" : ": ", last_error_.message()));
 }
 
 // Decides whether a request may be queued now, and dials if there is no connection.
@@ -52,7 +54,8 @@ Status NodeLink::Admit() {
   if (state_ == State::kConnecting && failures_in_row_ > 0) {
     return Unavailable();
   }
-  if (in_flight_.size() >= options_->max_in_flight || output_.size() >= options_->max_output_bytes) {
+  if (in_flight_.size() >= options_->max_in_flight ||
+      output_.size() >= options_->max_output_bytes) {
     return Status::Busy(fmt::format("node {} is overloaded, retry later", name_));
   }
   return Status::Ok();
@@ -215,8 +218,8 @@ void NodeLink::OnHandshakeReply(std::string_view reply) {
 void NodeLink::CheckDeadlines() {
   const int64_t now = loop_->now_ms();
   if (state_ == State::kConnecting && now - dialled_ms_ > options_->connect_timeout_ms) {
-    return Break(Status::Timeout(
-        fmt::format("no connection within {} ms", options_->connect_timeout_ms)));
+    return Break(
+        Status::Timeout(fmt::format("no connection within {} ms", options_->connect_timeout_ms)));
   }
   if (state_ == State::kConnecting) {
     return;
@@ -242,21 +245,19 @@ void NodeLink::CheckDeadlines() {
 }
 
 void NodeLink::Close(const Status& status) {
-  Break(status);
+  Break(status, /*quiet=*/true);
   state_ = State::kIdle;
 }
 
 // Ends the connection.  Everything in flight fails; what was sent may have been executed.
-void NodeLink::Break(const Status& status) {
+void NodeLink::Break(const Status& status, bool quiet) {
   if (watch_ != nullptr) {
     loop_->Unwatch(watch_);
     watch_ = nullptr;
   }
   const bool was_ready = state_ == State::kReady;
-  if (state_ == State::kReady || state_ == State::kConnecting || state_ == State::kIdle) {
-    if (failures_in_row_ == 0 && !status.ok() && (was_ready || dialled_ms_ > 0)) {
-      KVS_LOG(kWarning, "link to node {} failed: {}", name_, status.message());
-    }
+  if (failures_in_row_ == 0 && !quiet) {
+    KVS_LOG(kWarning, "link to node {} failed: {}", name_, status.message());
   }
   fd_.reset();
   output_.Clear();

@@ -1,11 +1,12 @@
 // NodeLink: one connection of a loop to one node, shared by all sessions of the loop.
 //
-// Requests leave in the order of Send() and replies come back in that order, so a queue of who asked
-// is all the bookkeeping there is.  What a loop turn sends leaves in one write at the turn's end.
+// Requests leave in the order of Send() and replies come back in that order, so a queue of who
+// asked is all the bookkeeping there is.  What a loop turn sends leaves in one write at the turn's
+// end.
 //
 // A request that gets no answer in time is given up: its sender hears an error, and a late reply is
-// swallowed, because the place in the queue stays.  A link that stays silent is broken off.  After a
-// failure the link waits with growing, jittered pauses before it dials again, and refuses at once
+// swallowed, because the place in the queue stays.  A link that stays silent is broken off.  After
+// a failure the link waits with growing, jittered pauses before it dials again, and refuses at once
 // meanwhile.  A write whose fate is unknown is never sent again.
 //
 // Threads: loop-owned.
@@ -108,7 +109,7 @@ class NodeLink : public IoHandler {
   void SendHandshake();
   void ReadReplies();
   void OnHandshakeReply(std::string_view reply);
-  void Break(const Status& status);
+  void Break(const Status& status, bool quiet = false);
   Status Unavailable() const;
 
   EventLoop* const loop_;

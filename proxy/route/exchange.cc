@@ -1,9 +1,9 @@
 #include "proxy/route/exchange.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "common/base/strings.h"
 #include "common/resp/error_text.h"
@@ -42,7 +42,9 @@ std::string_view NextElement(std::string_view* elements) {
 }
 
 // Returns the text of an error reply without '-' and line end.
-std::string_view ErrorLine(std::string_view reply) { return TrimSpaces(reply.substr(1)); }
+std::string_view ErrorLine(std::string_view reply) {
+  return TrimSpaces(reply.substr(1));
+}
 
 std::string FailureText(const CommandSpec& spec, const Status& status, bool sent) {
   std::string text = ErrorText(status);
@@ -170,8 +172,7 @@ void Exchange::MergeGather() {
     ExchangePart& part = parts_[i];
     std::string_view reply = part.reply.view();
     uint64_t count = 0;
-    if (part.failure.empty() &&
-        (!ReadArrayHeader(&reply, &count) || count != part.key_count)) {
+    if (part.failure.empty() && (!ReadArrayHeader(&reply, &count) || count != part.key_count)) {
       part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", part.link->name());
     }
     elements[i] = reply;
@@ -277,7 +278,8 @@ void Exchange::MergeAnyOf() {
   }
 }
 
-// A node's cursor c on shard i of n becomes c * n + i; a shard that is through hands on to the next.
+// A node's cursor c on shard i of n becomes c * n + i; a shard that is through hands on to the
+// next.
 void Exchange::RewriteCursor(std::string_view reply) {
   text_.clear();
   failed_ = reply[0] == '-';

@@ -1,9 +1,9 @@
 // Exchange: one request of a client, from its sending to its reply.
 //
 // A request goes to one node as it is, or in parts to several whose replies are merged: elements in
-// the order of the keys, sums, "all OK", or lists one behind the other.  A part that fails makes its
-// keys' elements errors, or the whole reply where the type has no room for that: never nil, never
-// OK, never an undercount.
+// the order of the keys, sums, "all OK", or lists one behind the other.  A part that fails makes
+// its keys' elements errors, or the whole reply where the type has no room for that: never nil,
+// never OK, never an undercount.
 //
 // Threads: loop-owned.
 // Owner:   ExchangePool; borrowed by a session until it has written the reply, and by links until
@@ -100,13 +100,13 @@ class Exchange final : public ReplySink {
   uint8_t protocol_ = 2;
   bool done_ = false;
   bool failed_ = false;
-  bool written_ = false;       // By the session, or nobody wants it.
+  bool written_ = false;  // By the session, or nobody wants it.
   uint32_t parts_left_ = 0;
-  uint32_t scan_shard_ = 0;    // kScan: who was asked,
-  uint32_t scan_shards_ = 0;   // and of how many.
-  uint64_t random_ = 0;        // kAnyOf
-  Slice reply_;                // A reply kept as it came,
-  std::string text_;           // or one that was made here.
+  uint32_t scan_shard_ = 0;   // kScan: who was asked,
+  uint32_t scan_shards_ = 0;  // and of how many.
+  uint64_t random_ = 0;       // kAnyOf
+  Slice reply_;               // A reply kept as it came,
+  std::string text_;          // or one that was made here.
   std::vector<ExchangePart> parts_;
   std::vector<uint32_t> key_parts_;  // kGather: the part of each key.
 };

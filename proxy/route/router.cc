@@ -1,9 +1,9 @@
 #include "proxy/route/router.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "common/base/strings.h"
 #include "common/resp/resp_writer.h"
@@ -179,8 +179,7 @@ void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions&
   }
 }
 
-void Router::SendPart(Exchange* exchange, uint32_t part, NodeLink* link,
-                      std::string_view request) {
+void Router::SendPart(Exchange* exchange, uint32_t part, NodeLink* link, std::string_view request) {
   if (Status status = link->Send(request, exchange, part); !status.ok()) {
     exchange->OnFailure(part, status, /*sent=*/false);
   }
@@ -189,7 +188,7 @@ void Router::SendPart(Exchange* exchange, uint32_t part, NodeLink* link,
 void Router::StartAllShards(Exchange* exchange, CommandArgs args) {
   encoded_.clear();
   EncodeRequest(args, &encoded_);
-  const size_t count = exchange->spec()->route == Route::kAnyShard ? 1 : shard_links_.size();
+  const size_t count = shard_links_.size();
   exchange->shape_ = ShapeOf(exchange->spec()->merge);
   if (exchange->shape_ == Exchange::Shape::kForward) {
     return Forward(exchange, 0, args, encoded_, nullptr);

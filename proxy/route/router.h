@@ -1,7 +1,7 @@
 // Router: sends a client's request to the nodes that its keys belong to.
 //
-// Requests whose keys live on one node travel as they came.  Others are grouped by node, one request
-// for each, and the replies are merged by Exchange.
+// Requests whose keys live on one node travel as they came.  Others are grouped by node, one
+// request for each, and the replies are merged by Exchange.
 //
 // Threads: loop-owned.
 // Owner:   ProxyWorker.
@@ -29,10 +29,9 @@ class Router {
   void SetTable(RouteTablePtr table);
   const RouteTablePtr& table() const { return table_; }
 
-  // Sends the request, whose bytes are `frame` (a complete RESP array; empty for an inline request).
-  // `source` holds the frame, for large ones to be referenced; may be nullptr.
-  // The exchange may be done when this returns.
-  // REQUIRES: the row is routed to nodes, its arity fits
+  // Sends the request, whose bytes are `frame` (a complete RESP array; empty for an inline
+  // request). `source` holds the frame, for large ones to be referenced; may be nullptr. The
+  // exchange may be done when this returns. REQUIRES: the row is routed to nodes, its arity fits
   void Start(Exchange* exchange, CommandArgs args, std::string_view frame,
              const ReadBuffer* source);
 

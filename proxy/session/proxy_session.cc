@@ -20,7 +20,9 @@ ProxySession::ProxySession(SessionHost* host, UniqueFd fd, std::shared_ptr<Clien
   client_.info = std::move(info);
 }
 
-ProxySession::~ProxySession() { Close(); }
+ProxySession::~ProxySession() {
+  Close();
+}
 
 Status ProxySession::Start() {
   RequestLimits limits = host_->limits().request;
@@ -110,6 +112,7 @@ void ProxySession::ProcessInput() {
     closing_ |= client_.close_after_reply;
   }
   if (!closed_) {
+    starved_ = input_.size() > 0 && !HasRoom();
     input_.ReleaseIfEmpty();
     host_->MarkDirty(this);
   }
@@ -134,8 +137,8 @@ void ProxySession::Execute(CommandArgs args, std::string_view frame) {
   if (spec->route == Route::kProxy) {
     return AnswerHere(*spec, args);
   }
-  Exchange* exchange = host_->exchanges()->New(this, spec, client_.protocol,
-                                               host_->loop()->now_micros());
+  Exchange* exchange =
+      host_->exchanges()->New(this, spec, client_.protocol, host_->loop()->now_micros());
   in_flight_.push_back(exchange);
   host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_);
 }
@@ -180,8 +183,7 @@ OutputQueue* ProxySession::DirectOutput(const Exchange* exchange) {
 
 void ProxySession::OnDone(Exchange* exchange, bool written) {
   if (exchange->spec()->route != Route::kProxy) {
-    host_->CountCommand(*exchange->spec(),
-                        host_->loop()->now_micros() - exchange->started_micros(),
+    host_->CountCommand(*exchange->spec(), host_->loop()->now_micros() - exchange->started_micros(),
                         exchange->failed());
     host_->counters()->error_replies += exchange->failed() ? 1 : 0;
   }
@@ -211,7 +213,7 @@ void ProxySession::OnTurnEnd() {
   }
   WriteFinished();
   Flush();
-  if (!closed_ && input_.size() > 0 && HasRoom()) {
+  if (!closed_ && starved_ && HasRoom()) {
     ProcessInput();
   }
   if (!closed_) {
@@ -236,8 +238,8 @@ void ProxySession::Flush() {
 }
 
 void ProxySession::UpdateInterest() {
-  host_->loop()->SetInterest(watch_, static_cast<uint8_t>((HasRoom() ? kReadable : 0) |
-                                                          (blocked_ ? kWritable : 0)));
+  host_->loop()->SetInterest(
+      watch_, static_cast<uint8_t>((HasRoom() ? kReadable : 0) | (blocked_ ? kWritable : 0)));
 }
 
 }  // namespace kvs

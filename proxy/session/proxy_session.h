@@ -27,8 +27,8 @@ class ProxySession;
 
 struct SessionLimits {
   RequestLimits request;
-  size_t max_pipeline = 4096;         // Requests in flight.
-  size_t max_output = 1 << 20;        // Unsent and waiting reply bytes.
+  size_t max_pipeline = 4096;   // Requests in flight.
+  size_t max_output = 1 << 20;  // Unsent and waiting reply bytes.
 };
 
 struct SessionCounters {
@@ -97,11 +97,12 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   RequestParser parser_;
   OutputQueue output_;
   std::deque<Exchange*> in_flight_;
-  RouteTablePtr table_;      // What the requests in flight were routed by.
+  RouteTablePtr table_;       // What the requests in flight were routed by.
   size_t waiting_bytes_ = 0;  // Of replies that wait for earlier ones.
   std::string scratch_;
   int64_t last_active_ms_ = 0;
   bool blocked_ = false;  // The socket is full.
+  bool starved_ = false;  // Whole requests may wait in the input for room.
   bool dirty_ = false;
   bool closing_ = false;
   bool closed_ = false;

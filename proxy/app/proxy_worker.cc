@@ -1,0 +1,209 @@
+#include "proxy/app/proxy_worker.h"
+
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "common/base/logging.h"
+#include "common/net/socket.h"
+
+namespace kvs {
+namespace {
+
+constexpr int64_t kDeadlineCheckMs = 10;
+constexpr int64_t kHousekeepingMs = 100;
+
+LinkOptions ToLinkOptions(const ProxyOptions& options) {
+  LinkOptions link;
+  link.password = options.backend_auth;
+  link.connect_timeout_ms = options.backend_connect_timeout.count();
+  link.request_timeout_ms = options.backend_timeout.count();
+  return link;
+}
+
+}  // namespace
+
+ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, MetricCells* metrics,
+                         ProxyOptionsPtr options)
+    : service_(service),
+      metrics_(metrics),
+      options_(std::move(options)),
+      loop_(std::move(name)),
+      links_(&loop_, ToLinkOptions(*options_)),
+      router_(&links_) {
+  ApplyOptions();
+  loop_.AddTurnHook(this);
+  loop_.Every(kDeadlineCheckMs, [this] { links_.CheckDeadlines(); });
+  loop_.Every(kHousekeepingMs, [this] {
+    PublishMetrics();
+    CloseIdle();
+  });
+}
+
+ProxyWorker::~ProxyWorker() {
+  Stop(0);
+}
+
+void ProxyWorker::ApplyOptions() {
+  limits_.request.max_bulk_bytes = ToInt(options_->proto_max_bulk_len);
+  limits_.request.max_request_bytes = ToInt(options_->client_query_buffer_limit);
+  limits_.max_pipeline = static_cast<size_t>(options_->max_pipeline);
+  limits_.max_output = ToInt(options_->client_output_soft_limit);
+  service_.requirepass = options_->requirepass;
+  links_.set_options(ToLinkOptions(*options_));
+}
+
+Status ProxyWorker::Listen(UniqueFd socket) {
+  listeners_.push_back(std::make_unique<Listener>(
+      &loop_, std::move(socket), [this](UniqueFd fd) { OnAccept(std::move(fd)); }));
+  return listeners_.back()->Start();
+}
+
+void ProxyWorker::StartThread() {
+  thread_ = Thread(loop_.name(), [this] { loop_.Run(); });
+}
+
+void ProxyWorker::Stop(int64_t drain_ms) {
+  if (!thread_.joinable()) {
+    return;
+  }
+  loop_.PostAlways([this, drain_ms] {
+    listeners_.clear();
+    Drain(loop_.now_ms() + drain_ms);
+  });
+  thread_.Join();
+}
+
+// Closes sessions as they fall idle; at the deadline all of them.
+void ProxyWorker::Drain(int64_t deadline_ms) {
+  std::vector<ProxySession*> closing;
+  for (const auto& [session, owner] : sessions_) {
+    if (session->idle() || loop_.now_ms() >= deadline_ms) {
+      closing.push_back(session);
+    }
+  }
+  for (ProxySession* session : closing) {
+    session->Close();
+  }
+  if (sessions_.empty()) {
+    loop_.Stop();
+    return;
+  }
+  loop_.After(kDeadlineCheckMs, [this, deadline_ms] { Drain(deadline_ms); });
+}
+
+void ProxyWorker::SetTable(RouteTablePtr table) {
+  loop_.PostAlways([this, table = std::move(table)]() mutable {
+    router_.SetTable(std::move(table));
+    for (const auto& [session, owner] : sessions_) {
+      MarkDirty(session);
+    }
+  });
+}
+
+void ProxyWorker::SetOptions(ProxyOptionsPtr options) {
+  loop_.PostAlways([this, options = std::move(options)]() mutable {
+    options_ = std::move(options);
+    ApplyOptions();
+  });
+}
+
+void ProxyWorker::OnAccept(UniqueFd fd) {
+  if (static_cast<int64_t>(service_.clients->count()) >= options_->maxclients) {
+    metrics_->Increment(kProxy_connections_rejected_total);
+    constexpr std::string_view kFull = "-ERR max number of clients reached\r\n";
+    (void)::send(fd.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return;
+  }
+  SetNoDelay(fd.get());
+  SetKeepAlive(fd.get(), static_cast<int>(options_->tcp_keepalive.count() / 1000));
+  std::shared_ptr<ClientInfo> info = service_.clients->Add(fd.get(), loop_.now_ms());
+  auto session = std::make_unique<ProxySession>(this, std::move(fd), std::move(info));
+  session->client()->authenticated = options_->requirepass.empty();
+  ProxySession* raw = session.get();
+  sessions_.emplace(raw, std::move(session));
+  metrics_->Increment(kProxy_connections_total);
+  metrics_->Increment(kProxy_client_connections);
+  if (Status status = raw->Start(); !status.ok()) {
+    KVS_LOG(kWarning, "cannot watch a connection: {}", status.message());
+    raw->Close();
+  }
+}
+
+void ProxyWorker::OnClosed(ProxySession* session) {
+  metrics_->Add(kProxy_client_connections, -1);
+  service_.clients->Remove(session->client()->info->id);
+  std::erase(dirty_, session);
+  const auto found = sessions_.find(session);
+  if (found != sessions_.end()) {
+    loop_.DeleteLater(std::move(found->second));
+    sessions_.erase(found);
+  }
+}
+
+void ProxyWorker::MarkDirty(ProxySession* session) {
+  if (!session->dirty() && !session->closed()) {
+    session->set_dirty(true);
+    dirty_.push_back(session);
+  }
+}
+
+void ProxyWorker::CountCommand(const CommandSpec& spec, int64_t micros, bool failed) {
+  metrics_->CountCommand(static_cast<int>(IdOf(spec)), micros, failed);
+  metrics_->Observe(kProxy_request_seconds, micros);
+}
+
+// Sessions first: what they start leaves with the links' write.
+void ProxyWorker::OnTurnEnd() {
+  while (!dirty_.empty()) {
+    std::vector<ProxySession*> sessions = std::exchange(dirty_, {});
+    for (ProxySession* session : sessions) {
+      session->set_dirty(false);
+    }
+    for (ProxySession* session : sessions) {
+      session->OnTurnEnd();
+    }
+  }
+  links_.FlushAll();
+}
+
+void ProxyWorker::PublishMetrics() {
+  metrics_->Set(kProxy_requests_total, static_cast<int64_t>(counters_.requests));
+  metrics_->Set(kProxy_input_bytes_total, static_cast<int64_t>(counters_.input_bytes));
+  metrics_->Set(kProxy_output_bytes_total, static_cast<int64_t>(counters_.output_bytes));
+  metrics_->Set(kProxy_protocol_errors_total, static_cast<int64_t>(counters_.protocol_errors));
+  metrics_->Set(kProxy_error_replies_total, static_cast<int64_t>(counters_.error_replies));
+  metrics_->Set(kProxy_requests_in_flight, static_cast<int64_t>(exchanges_.in_use()));
+  LinkStats sum;
+  int64_t connected = 0;
+  for (const auto& [address, link] : links_.links()) {
+    sum.requests += link->stats().requests;
+    sum.failures += link->stats().failures;
+    sum.timeouts += link->stats().timeouts;
+    sum.connects += link->stats().connects;
+    connected += link->connected() ? 1 : 0;
+  }
+  metrics_->Set(kProxy_backend_requests_total, static_cast<int64_t>(sum.requests));
+  metrics_->Set(kProxy_backend_failures_total, static_cast<int64_t>(sum.failures));
+  metrics_->Set(kProxy_backend_timeouts_total, static_cast<int64_t>(sum.timeouts));
+  metrics_->Set(kProxy_backend_connects_total, static_cast<int64_t>(sum.connects));
+  metrics_->Set(kProxy_backend_connections, connected);
+}
+
+void ProxyWorker::CloseIdle() {
+  const int64_t limit = options_->timeout.count();
+  if (limit == 0) {
+    return;
+  }
+  std::vector<ProxySession*> idle;
+  for (const auto& [session, owner] : sessions_) {
+    if (session->idle() && loop_.now_ms() - session->last_active_ms() > limit) {
+      idle.push_back(session);
+    }
+  }
+  for (ProxySession* session : idle) {
+    session->Close();
+  }
+}
+
+}  // namespace kvs

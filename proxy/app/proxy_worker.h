@@ -1,0 +1,70 @@
+// ProxyWorker: one io loop of the proxy: its listeners, sessions, router and links.
+//
+// Threads: loop-owned, except the constructor and what says that it may be called from elsewhere.
+// Owner:   ProxyServer; outlives its loop's thread.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/thread.h"
+#include "common/net/event_loop.h"
+#include "common/net/listener.h"
+#include "proxy/app/proxy_options.h"
+#include "proxy/session/proxy_session.h"
+
+namespace kvs {
+
+class ProxyWorker : public SessionHost, public TurnHook {
+ public:
+  ProxyWorker(std::string name, const ServiceContext& service, MetricCells* metrics,
+              ProxyOptionsPtr options);
+  ~ProxyWorker() override;
+
+  // Before StartThread().
+  Status Listen(UniqueFd socket);
+  void StartThread();
+  // Any thread: closes the listeners, gives requests in flight until the deadline, ends the thread.
+  void Stop(int64_t drain_ms);
+  // Any thread.
+  void SetTable(RouteTablePtr table);
+  void SetOptions(ProxyOptionsPtr options);
+
+  void OnTurnEnd() override;
+
+  EventLoop* loop() override { return &loop_; }
+  Router* router() override { return &router_; }
+  ExchangePool* exchanges() override { return &exchanges_; }
+  ServiceContext* service() override { return &service_; }
+  const SessionLimits& limits() const override { return limits_; }
+  SessionCounters* counters() override { return &counters_; }
+  void MarkDirty(ProxySession* session) override;
+  void CountCommand(const CommandSpec& spec, int64_t micros, bool failed) override;
+  void OnClosed(ProxySession* session) override;
+
+ private:
+  void OnAccept(UniqueFd fd);
+  void ApplyOptions();
+  void PublishMetrics();
+  void CloseIdle();
+  void Drain(int64_t deadline_ms);
+
+  ServiceContext service_;
+  MetricCells* const metrics_;
+  ProxyOptionsPtr options_;
+  SessionLimits limits_;
+  SessionCounters counters_;
+  EventLoop loop_;
+  ExchangePool exchanges_;
+  LinkPool links_;
+  Router router_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unordered_map<ProxySession*, std::unique_ptr<ProxySession>> sessions_;
+  std::vector<ProxySession*> dirty_;
+  Thread thread_;
+};
+
+}  // namespace kvs

@@ -1,0 +1,136 @@
+#include "proxy/backend/node_link.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+#include "common/resp/resp_writer.h"
+#include "proxy/backend/fake_node.h"
+
+namespace kvs {
+namespace {
+
+class Sink : public ReplySink {
+ public:
+  void OnReply(uint32_t tag, const ReplyFrame& frame) override {
+    replies.push_back(std::to_string(tag) + ":" + std::string(frame.view()));
+  }
+  void OnFailure(uint32_t tag, const Status& status, bool sent) override {
+    replies.push_back(std::to_string(tag) + "!" + std::string(CodeName(status.code())) +
+                      (sent ? " sent" : " unsent"));
+  }
+  std::vector<std::string> replies;
+};
+
+class NodeLinkTest : public testing::Test {
+ protected:
+  static std::string Request(std::initializer_list<std::string_view> args) {
+    std::string request;
+    EncodeRequest(args, &request);
+    return request;
+  }
+
+  template <typename Done>
+  void RunUntil(NodeLink* link, Done done) {
+    for (int i = 0; i < 2000 && !done(); ++i) {
+      link->Flush();
+      loop_.RunOnce(5);
+      link->CheckDeadlines();
+    }
+    ASSERT_TRUE(done());
+  }
+
+  EventLoop loop_{"test"};
+  LinkOptions options_;
+  Sink sink_;
+};
+
+TEST_F(NodeLinkTest, RepliesComeBackInTheOrderOfTheRequests) {
+  FakeNode node(&loop_, [](const FakeNode::Args& args) { return "+" + args[1] + "\r\n"; });
+  NodeLink link(&loop_, node.address(), &options_);
+  for (uint32_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(link.Send(Request({"ECHO", std::to_string(i)}), &sink_, i).ok());
+  }
+  RunUntil(&link, [&] { return sink_.replies.size() == 100; });
+  for (size_t i = 0; i < 100; ++i) {
+    EXPECT_EQ(sink_.replies[i], std::to_string(i) + ":+" + std::to_string(i) + "\r\n");
+  }
+}
+
+TEST_F(NodeLinkTest, ANodeThatCannotBeReachedFailsWhatWaitsAndThenRefusesAtOnce) {
+  uint16_t port = 0;
+  {
+    Result<UniqueFd> socket = ListenTcp("127.0.0.1", 0, {});
+    ASSERT_TRUE(socket.ok());
+    port = LocalPort(socket->get());
+  }
+  NodeLink link(&loop_, {"127.0.0.1", port}, &options_);
+  if (link.Send(Request({"GET", "k"}), &sink_, 7).ok()) {
+    RunUntil(&link, [&] { return !sink_.replies.empty(); });
+    EXPECT_EQ(sink_.replies[0], "7!unavailable unsent");
+  }
+  EXPECT_EQ(link.Send(Request({"GET", "k"}), &sink_, 8).code(), Code::kUnavailable);
+}
+
+TEST_F(NodeLinkTest, ABrokenLinkTellsThatRequestsMayHaveBeenExecutedAndDoesNotRepeatThem) {
+  FakeNode node(&loop_, [](const FakeNode::Args& args) -> std::string {
+    return args[0] == "INCR" ? "" : "+OK\r\n";
+  });
+  NodeLink link(&loop_, node.address(), &options_);
+  ASSERT_TRUE(link.Send(Request({"INCR", "k"}), &sink_, 1).ok());
+  RunUntil(&link, [&] { return node.requests().size() == 1; });
+  node.DropConnections();
+  RunUntil(&link, [&] { return !sink_.replies.empty(); });
+  EXPECT_EQ(sink_.replies[0], "1!unavailable sent");
+  // The node is there, so after the pause the link works again; INCR came once.
+  bool sent = false;
+  RunUntil(&link, [&] {
+    sent = sent || link.Send(Request({"SET", "k", "v"}), &sink_, 2).ok();
+    return sent;
+  });
+  RunUntil(&link, [&] { return sink_.replies.size() == 2; });
+  EXPECT_EQ(sink_.replies[1], "2:+OK\r\n");
+  EXPECT_EQ(node.requests().size(), 2U);
+}
+
+TEST_F(NodeLinkTest, ALateReplyIsSwallowedAndNotGivenToTheNextRequest) {
+  options_.request_timeout_ms = 30;
+  FakeNode node(&loop_, [](const FakeNode::Args& args) -> std::string {
+    return args[0] == "SLOW" ? "" : "+fast\r\n";
+  });
+  NodeLink link(&loop_, node.address(), &options_);
+  ASSERT_TRUE(link.Send(Request({"SLOW", "k"}), &sink_, 1).ok());
+  RunUntil(&link, [&] { return sink_.replies.size() == 1; });
+  EXPECT_EQ(sink_.replies[0], "1!timeout sent");
+  node.SendUnasked("+late\r\n");
+  ASSERT_TRUE(link.Send(Request({"FAST", "k"}), &sink_, 2).ok());
+  RunUntil(&link, [&] { return sink_.replies.size() == 2; });
+  EXPECT_EQ(sink_.replies[1], "2:+fast\r\n");
+}
+
+TEST_F(NodeLinkTest, GarbageAndUnaskedRepliesBreakTheLink) {
+  for (const char* bytes : {"hello\r\n", "+extra\r\n"}) {
+    SCOPED_TRACE(bytes);
+    FakeNode node(&loop_, [](const FakeNode::Args&) { return "+OK\r\n"; });
+    NodeLink link(&loop_, node.address(), &options_);
+    sink_.replies.clear();
+    ASSERT_TRUE(link.Send(Request({"GET", "k"}), &sink_, 1).ok());
+    RunUntil(&link, [&] { return sink_.replies.size() == 1; });
+    node.SendUnasked(bytes);
+    RunUntil(&link, [&] { return !link.connected(); });
+  }
+}
+
+TEST_F(NodeLinkTest, TooManyRequestsInFlightAreRefused) {
+  options_.max_in_flight = 3;
+  FakeNode node(&loop_, [](const FakeNode::Args&) { return ""; });
+  NodeLink link(&loop_, node.address(), &options_);
+  for (uint32_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(link.Send(Request({"GET", "k"}), &sink_, i).ok());
+  }
+  EXPECT_EQ(link.Send(Request({"GET", "k"}), &sink_, 3).code(), Code::kBusy);
+}
+
+}  // namespace
+}  // namespace kvs

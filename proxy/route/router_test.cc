@@ -1,0 +1,234 @@
+#include "proxy/route/router.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/resp/resp_writer.h"
+#include "gtest/gtest.h"
+
+#include "proxy/backend/fake_node.h"
+
+namespace kvs {
+namespace {
+
+// Three fake nodes that keep strings, and a session that takes the replies in order.
+class RouterTest : public testing::Test, public ExchangeOwner {
+ protected:
+  void SetUp() override {
+    std::vector<NodeAddress> addresses;
+    for (size_t i = 0; i < 3; ++i) {
+      nodes_.push_back(std::make_unique<FakeNode>(
+          &loop_, [this, i](const FakeNode::Args& args) { return Serve(i, args); }));
+      addresses.push_back(nodes_.back()->address());
+    }
+    router_.SetTable(RouteTable::FromServers(addresses));
+  }
+  void TearDown() override {
+    links_.Retain({});
+    loop_.RunOnce(0);
+  }
+
+  std::string Serve(size_t node, const FakeNode::Args& args) {
+    if (broken_ == static_cast<int>(node)) {
+      return "-ERR disk on fire\r\n";
+    }
+    std::string reply;
+    RespWriter writer(3, &reply);
+    if (args[0] == "SET") {
+      data_[node][args[1]] = args[2];
+      writer.Ok();
+    } else if (args[0] == "GET") {
+      Value(node, args[1], &writer);
+    } else if (args[0] == "MGET") {
+      writer.Array(args.size() - 1);
+      for (size_t i = 1; i < args.size(); ++i) {
+        Value(node, args[i], &writer);
+      }
+    } else if (args[0] == "MSET") {
+      for (size_t i = 1; i < args.size(); i += 2) {
+        data_[node][args[i]] = args[i + 1];
+      }
+      writer.Ok();
+    } else if (args[0] == "DEL") {
+      int64_t count = 0;
+      for (size_t i = 1; i < args.size(); ++i) {
+        count += static_cast<int64_t>(data_[node].erase(args[i]));
+      }
+      writer.Integer(count);
+    } else if (args[0] == "DBSIZE") {
+      writer.Integer(static_cast<int64_t>(data_[node].size()));
+    } else if (args[0] == "KEYS") {
+      writer.Array(data_[node].size());
+      for (const auto& [key, value] : data_[node]) {
+        writer.Bulk(key);
+      }
+    } else if (args[0] == "RANDOMKEY") {
+      data_[node].empty() ? writer.Null() : writer.Bulk(data_[node].begin()->first);
+    } else if (args[0] == "SCAN") {
+      // Two pages: cursor 0 leads to 5, 5 to the end.
+      writer.Array(2);
+      writer.Bulk(args[1] == "0" ? "5" : "0");
+      writer.Array(1);
+      writer.Bulk("node" + std::to_string(node) + "page" + args[1]);
+    } else {
+      writer.Ok();
+    }
+    return reply;
+  }
+  void Value(size_t node, const std::string& key, RespWriter* writer) {
+    const auto found = data_[node].find(key);
+    found == data_[node].end() ? writer->Null() : writer->Bulk(found->second);
+  }
+
+  std::string Run(const std::vector<std::string_view>& args, int protocol = 2) {
+    const CommandSpec* spec = ResolveCommand(args);
+    KVS_CHECK(spec != nullptr);
+    std::string frame;
+    EncodeRequest(args, &frame);
+    exchange_ = pool_.New(this, spec, protocol, 0);
+    router_.Start(exchange_, args, frame, nullptr);
+    for (int i = 0; i < 2000 && exchange_ != nullptr; ++i) {
+      links_.FlushAll();
+      loop_.RunOnce(5);
+      links_.CheckDeadlines();
+    }
+    EXPECT_EQ(exchange_, nullptr);
+    std::string reply;
+    output_.CopyTo(&reply);
+    output_.Clear();
+    return reply;
+  }
+
+  OutputQueue* DirectOutput(const Exchange*) override { return &output_; }
+  void OnDone(Exchange* exchange, bool written) override {
+    if (!written) {
+      exchange->WriteTo(&output_);
+    }
+    pool_.Written(exchange);
+    exchange_ = nullptr;
+  }
+
+  EventLoop loop_{"test"};
+  std::vector<std::unique_ptr<FakeNode>> nodes_;
+  std::map<size_t, std::map<std::string, std::string>> data_;
+  int broken_ = -1;
+  ExchangePool pool_;
+  LinkPool links_{&loop_, {}};
+  Router router_{&links_};
+  OutputQueue output_;
+  Exchange* exchange_ = nullptr;
+};
+
+TEST_F(RouterTest, KeysSpreadOverNodesAndAreFoundAgain) {
+  for (int i = 0; i < 50; ++i) {
+    const std::string key = "key" + std::to_string(i);
+    ASSERT_EQ(Run({"SET", key, "v"}), "+OK\r\n");
+    ASSERT_EQ(Run({"GET", key}), "$1\r\nv\r\n");
+  }
+  for (const auto& [node, data] : data_) {
+    EXPECT_GT(data.size(), 5U) << node;
+  }
+  EXPECT_EQ(Run({"DBSIZE"}), ":50\r\n");
+  EXPECT_EQ(pool_.in_use(), 0U);
+}
+
+TEST_F(RouterTest, ANullIsWordedForTheClientsProtocol) {
+  EXPECT_EQ(Run({"GET", "none"}, 2), "$-1\r\n");
+  EXPECT_EQ(Run({"GET", "none"}, 3), "_\r\n");
+  EXPECT_EQ(Run({"MGET", "a", "b", "c"}, 2), "*3\r\n$-1\r\n$-1\r\n$-1\r\n");
+  EXPECT_EQ(Run({"MGET", "a", "b", "c"}, 3), "*3\r\n_\r\n_\r\n_\r\n");
+}
+
+TEST_F(RouterTest, SplitCommandsKeepTheOrderOfTheirKeysAlsoOfDoubleOnes) {
+  ASSERT_EQ(Run({"MSET", "a", "1", "b", "2", "c", "3", "d", "4"}), "+OK\r\n");
+  EXPECT_EQ(Run({"MGET", "d", "none", "a", "c", "b", "a"}),
+            "*6\r\n$1\r\n4\r\n$-1\r\n$1\r\n1\r\n$1\r\n3\r\n$1\r\n2\r\n$1\r\n1\r\n");
+  EXPECT_EQ(Run({"DEL", "a", "b", "c", "none"}), ":3\r\n");
+  EXPECT_EQ(Run({"MSET", "a", "1", "b"}), "-ERR wrong number of arguments for 'mset' command\r\n");
+}
+
+TEST_F(RouterTest, AFailedShardIsNeverNilNeverOkNeverAnUndercount) {
+  const std::vector<std::string_view> keys = {"a", "b", "c", "d", "e", "f"};
+  ASSERT_EQ(Run({"MSET", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1", "f", "1"}), "+OK\r\n");
+  broken_ = 1;
+  const std::string values = Run({"MGET", "a", "b", "c", "d", "e", "f"});
+  EXPECT_EQ(values.find("$-1"), std::string::npos) << values;
+  EXPECT_NE(values.find("-ERR disk on fire"), std::string::npos) << values;
+  EXPECT_EQ(Run({"DEL", "a", "b", "c", "d", "e", "f"})[0], '-');
+  EXPECT_EQ(Run({"MSET", "a", "1", "b", "1", "c", "1", "d", "1"})[0], '-');
+  EXPECT_EQ(Run({"DBSIZE"})[0], '-');
+  EXPECT_EQ(Run({"KEYS", "*"})[0], '-');
+  EXPECT_EQ(Run({"FLUSHALL"})[0], '-');
+}
+
+TEST_F(RouterTest, KeysThatMustShareASlotDoSo) {
+  EXPECT_EQ(Run({"MSETNX", "a", "1", "b", "2"}),
+            "-CROSSSLOT Keys in request don't hash to the same slot\r\n");
+  EXPECT_EQ(Run({"MSETNX", "{t}a", "1", "{t}b", "2"}), "+OK\r\n");
+}
+
+TEST_F(RouterTest, ScanWalksOverAllNodes) {
+  std::vector<std::string> cursors;
+  std::string cursor = "0";
+  std::string seen;
+  for (int i = 0; i < 10; ++i) {
+    const std::string reply = Run({"SCAN", cursor});
+    const size_t start = reply.find("\r\n", 4) + 2;
+    cursor = reply.substr(start, reply.find("\r\n", start) - start);
+    seen += reply.substr(reply.rfind("node"));
+    if (cursor == "0") {
+      break;
+    }
+  }
+  EXPECT_EQ(cursor, "0");
+  for (int node = 0; node < 3; ++node) {
+    for (const char* page : {"page0", "page5"}) {
+      EXPECT_NE(seen.find("node" + std::to_string(node) + page), std::string::npos) << seen;
+    }
+  }
+  EXPECT_EQ(Run({"SCAN", "x"}), "-ERR invalid cursor\r\n");
+  EXPECT_EQ(Run({"SCAN", "99999999999999999999999"}), "-ERR invalid cursor\r\n");
+}
+
+TEST_F(RouterTest, RandomKeyFindsTheOnlyKeyWhereverItIs) {
+  EXPECT_EQ(Run({"RANDOMKEY"}), "$-1\r\n");
+  ASSERT_EQ(Run({"SET", "only", "v"}), "+OK\r\n");
+  EXPECT_EQ(Run({"RANDOMKEY"}), "$4\r\nonly\r\n");
+}
+
+TEST_F(RouterTest, WithoutAMapTheErrorSaysSo) {
+  Router router(&links_);
+  EXPECT_FALSE(router.table()->known);
+  exchange_ = pool_.New(this, FindCommand("get"), 2, 0);
+  const std::vector<std::string_view> args = {"GET", "a"};
+  router.Start(exchange_, args, "*2\r\n$3\r\nGET\r\n$1\r\na\r\n", nullptr);
+  std::string reply;
+  output_.CopyTo(&reply);
+  output_.Clear();
+  EXPECT_EQ(reply.substr(0, 12), "-CLUSTERDOWN");
+}
+
+TEST_F(RouterTest, ADeadNodeFailsItsKeysAloneAndAtOnce) {
+  ASSERT_EQ(Run({"MSET", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1"}), "+OK\r\n");
+  nodes_[0].reset();
+  int failed = 0;
+  int served = 0;
+  for (int round = 0; round < 2; ++round) {
+    for (const char* key : {"a", "b", "c", "d", "e"}) {
+      const std::string reply = Run({"GET", key});
+      if (reply == "$1\r\n1\r\n") {
+        ++served;
+      } else {
+        EXPECT_EQ(reply.substr(0, 20), "-CLUSTERDOWN node 12") << reply;
+        ++failed;
+      }
+    }
+  }
+  EXPECT_GT(failed, 0);
+  EXPECT_GT(served, 0);
+}
+
+}  // namespace
+}  // namespace kvs
