@@ -14,6 +14,24 @@ bool IsExpired(uint64_t expire_at_ms, int64_t now_ms) {
 
 }  // namespace
 
+std::string_view TypeName(DataType type) {
+  switch (type) {
+    case DataType::kString:
+      return "string";
+    case DataType::kHash:
+      return "hash";
+    case DataType::kList:
+      return "list";
+    case DataType::kSet:
+      return "set";
+    case DataType::kZSet:
+      return "zset";
+    case DataType::kStream:
+      return "stream";
+  }
+  return "unknown";
+}
+
 Result<KeyEntry> Keyspace::Find(std::string_view key) {
   KeyEntry entry;
   entry.key = key;

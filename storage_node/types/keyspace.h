@@ -32,6 +32,9 @@ namespace kvs {
 inline constexpr size_t kMaxKeySize = 65'536;
 inline constexpr uint64_t kNoExpiry = 0;
 
+// Returns the type's name in the words of TYPE.
+std::string_view TypeName(DataType type);
+
 // What is known of one key.  Changes through Keyspace keep it up to date, except for `record`.
 struct KeyEntry {
   std::string_view key = {};  // Points to what the caller asked for.

@@ -9,12 +9,6 @@
 namespace kvs {
 namespace {
 
-Status CheckStringSize(uint64_t size) {
-  return size <= kMaxStringSize
-             ? Status::Ok()
-             : Status::TooLarge("string exceeds maximum allowed size (proto-max-bulk-len)");
-}
-
 std::string_view ValueOf(const KeyEntry& entry) {
   return entry.exists() ? entry.value() : std::string_view();
 }
@@ -48,10 +42,16 @@ Result<KeyEntry> StringStore::FindToChange(std::string_view key) {
   return entry;
 }
 
+Status StringStore::CheckSize(uint64_t size) const {
+  return size <= max_size_
+             ? Status::Ok()
+             : Status::TooLarge("string exceeds maximum allowed size (proto-max-bulk-len)");
+}
+
 Result<size_t> StringStore::Append(std::string_view key, std::string_view suffix) {
   KVS_ASSIGN_OR_RETURN(KeyEntry entry, FindToChange(key));
   const std::string_view old = ValueOf(entry);
-  KVS_RETURN_IF_ERROR(CheckStringSize(old.size() + suffix.size()));
+  KVS_RETURN_IF_ERROR(CheckSize(old.size() + suffix.size()));
   std::string value;
   value.reserve(old.size() + suffix.size());
   value.append(old).append(suffix);
@@ -68,7 +68,7 @@ Result<size_t> StringStore::SetRange(std::string_view key, int64_t offset, std::
   }
   // Neither addend is above 2^63, so the sum of both fits.
   const uint64_t end = static_cast<uint64_t>(offset) + part.size();
-  KVS_RETURN_IF_ERROR(CheckStringSize(end));
+  KVS_RETURN_IF_ERROR(CheckSize(end));
   std::string value;
   value.reserve(std::max<size_t>(old.size(), end));
   value.append(old);

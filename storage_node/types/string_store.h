@@ -26,7 +26,8 @@ std::string_view StringRange(std::string_view value, int64_t start, int64_t end)
 
 class StringStore {
  public:
-  explicit StringStore(Keyspace* keyspace) : keyspace_(keyspace) {}
+  explicit StringStore(Keyspace* keyspace, size_t max_size = kMaxStringSize)
+      : keyspace_(keyspace), max_size_(max_size) {}
 
   // All of these:
   //   kWrongType: the key holds something else
@@ -47,8 +48,10 @@ class StringStore {
 
  private:
   Result<KeyEntry> FindToChange(std::string_view key);
+  Status CheckSize(uint64_t size) const;
 
   Keyspace* const keyspace_;
+  const size_t max_size_;
 };
 
 }  // namespace kvs
