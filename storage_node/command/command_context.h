@@ -1,11 +1,11 @@
 // CommandContext: all that a command handler works with, and nothing else.
 //
-// Before a handler runs, the dispatcher (storage_node/server) has checked name, arity, authentication,
-// slot ownership and write health, has called txn->Begin(), and has locked the stripes of all keys
-// unless the command reads a single key.  After it, the dispatcher notes what the reply depends on
-// (Txn::Observe for keys read without a lock), deletes the keys that the handler found expired, and
-// turns a Status that is not OK into an error reply: a handler that fails has written nothing, to
-// the reply or to the turn.
+// Before a handler runs, the dispatcher (storage_node/server) has checked name, arity,
+// authentication, slot ownership and write health, has called txn->Begin(), and has locked the
+// stripes of all keys unless the command reads a single key.  After it, the dispatcher notes what
+// the reply depends on (Txn::Observe for keys read without a lock), deletes the keys that the
+// handler found expired, and turns a Status that is not OK into an error reply: a handler that
+// fails has written nothing, to the reply or to the turn.
 //
 // Threads: one thread, for the duration of one command.
 // Owner:   the dispatcher, on its stack.
@@ -40,11 +40,12 @@ struct CommandContext {
   // Counted by handlers that read keys.
   int64_t keyspace_hits = 0;
   int64_t keyspace_misses = 0;
-  // Keys that were found expired by a command that holds no lock; the dispatcher deletes them.
+  // Keys that were found expired and are still stored; the dispatcher deletes them.
   std::vector<std::string> expired_keys = {};
 
   std::string_view arg(size_t i) const { return args[i]; }
   size_t argc() const { return args.size(); }
+  void CountLookup(bool found) { ++(found ? keyspace_hits : keyspace_misses); }
 };
 
 using CommandHandler = Status (*)(CommandContext&);

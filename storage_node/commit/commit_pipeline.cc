@@ -161,11 +161,23 @@ void CommitPipeline::LeadGroup(const std::vector<Waiter*>& group) {
   if (encoded_.capacity() > 4 * kMaxGroupBytes) {
     std::string().swap(encoded_);  // One giant value does not cost its size for ever.
   }
-  if (Status status = ApplyGroup(group, last); !status.ok()) {
+  const Status applied = ApplyGroup(group, last);
+  LowerDue(group);
+  if (!applied.ok()) {
     fail(
         Status::IoError(fmt::format("the write may have been applied: it is in the log, but a "
                                     "storage instance refuses it ({})",
-                                    status.message())));
+                                    applied.message())));
+  }
+}
+
+// Only now can the sweeper see the index entries.  Told any earlier, it might look for them in
+// vain, and forget that something is due.
+void CommitPipeline::LowerDue(const std::vector<Waiter*>& group) {
+  for (const Waiter* waiter : group) {
+    for (const auto& [slot, delta] : waiter->batch->slots) {
+      parts_.slots->LowerDue(slot, delta.due_ms);
+    }
   }
 }
 

@@ -131,6 +131,7 @@ class CommitPipeline {
   void LeadGroup(const std::vector<Waiter*>& group);
   void StageSlots(TurnBatch* batch, std::unordered_map<uint16_t, SlotMeta>* staged);
   Status ApplyGroup(const std::vector<Waiter*>& group, uint64_t last_lsn) KVS_EXCLUDES(apply_mu_);
+  void LowerDue(const std::vector<Waiter*>& group);
   Status ApplyUpTo(uint64_t lsn) KVS_EXCLUDES(apply_mu_);
   void OnEngineFailure(const Status& cause) KVS_EXCLUDES(mark_mu_);
   uint64_t AdvanceAppended(uint64_t lsn) KVS_EXCLUDES(mark_mu_);

@@ -191,6 +191,34 @@ TEST_F(CommitTest, ConcurrentReadModifyWritesLoseNothing) {
   EXPECT_EQ(store_->slots().total_keys(), static_cast<uint64_t>(kKeys));
 }
 
+TEST_F(CommitTest, ASlotFallsDueOnlyWhenTheIndexEntryCanBeSeen) {
+  Open();
+  Txn txn(store_.get());
+  Write(&txn, 4, "x", true);
+  txn.LowerDue(SlotFor(4), 900);
+  txn.LowerDue(SlotFor(4), 1000);
+  EXPECT_EQ(store_->slots().due_ms(SlotFor(4)), kNeverDue);
+
+  ASSERT_TRUE(txn.Commit().ok());
+
+  EXPECT_EQ(store_->slots().due_ms(SlotFor(4)), 900);
+}
+
+TEST_F(CommitTest, ACommandThatCommitsWhileItRunsDependsOnItsRecordAndNotOnTheTurn) {
+  Open();
+  Txn txn(store_.get());
+  Write(&txn, 4, "x", true);
+  ASSERT_TRUE(txn.depends_on_turn());
+
+  ASSERT_TRUE(txn.Commit().ok());
+
+  EXPECT_FALSE(txn.depends_on_turn());
+  EXPECT_EQ(txn.observed_lsn(), store_->pipeline().appended_lsn());
+  txn.Begin();
+  txn.ObserveAll();
+  EXPECT_EQ(txn.observed_lsn(), store_->pipeline().appended_lsn());
+}
+
 TEST_F(CommitTest, ANewGenerationHidesASlotAndSurvivesACrash) {
   Open();
   Txn txn(store_.get());

@@ -35,6 +35,8 @@ struct SlotDelta {
   uint64_t versions = 0;        // Versions handed out.
   bool new_generation = false;  // FLUSH: the live generation dies, counts become 0 first.
   std::vector<uint32_t> swept;  // Dead generations that have been removed from the engine.
+  // The earliest expiry that the turn sets.  Not part of the meta: the index entry itself tells.
+  int64_t due_ms = kNeverDue;
 
   bool changes() const {
     return keys != 0 || expires != 0 || versions != 0 || new_generation || !swept.empty();

@@ -70,6 +70,16 @@ void Txn::Observe(std::string_view key) {
   observed_lsn_ = std::max(observed_lsn_, store_->stripes().last_lsn(stripe));
 }
 
+void Txn::ObserveAll() {
+  KVS_CHECK(batch_.empty());
+  observed_lsn_ = std::max(observed_lsn_, store_->pipeline().appended_lsn());
+}
+
+void Txn::LowerDue(uint16_t slot, int64_t expire_at_ms) {
+  SlotDelta& delta = Delta(slot);
+  delta.due_ms = std::min(delta.due_ms, expire_at_ms);
+}
+
 Status Txn::Get(uint16_t slot, std::string_view engine_key, std::string* value) const {
   if (!overlay_.empty()) {
     const auto found = overlay_.find(std::string(engine_key));
@@ -117,6 +127,7 @@ Status Txn::Commit() {
     Result<uint64_t> lsn = store_->pipeline().Commit(&batch_);
     if (lsn.ok() && depends_on_turn_) {
       observed_lsn_ = std::max(observed_lsn_, *lsn);
+      depends_on_turn_ = false;
     }
     status = lsn.ok() ? Status::Ok() : lsn.status();
     batch_.Clear();

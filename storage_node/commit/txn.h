@@ -55,6 +55,9 @@ class Txn {
   // Notes that the command's answer depends on `key`, which it read without a lock.  Call after the
   // reading.
   void Observe(std::string_view key);
+  // As Observe() for an answer that depends on any number of keys, such as that of an iteration.
+  // REQUIRES: the turn's own writes are committed
+  void ObserveAll();
 
   // Reads an engine key as this turn sees it.  kNotFound: no such key.
   Status Get(uint16_t slot, std::string_view engine_key, std::string* value) const;
@@ -64,6 +67,8 @@ class Txn {
   void Delete(uint16_t slot, std::string_view engine_key);
   void AddKeys(uint16_t slot, int64_t count) { Delta(slot).keys += count; }
   void AddExpires(uint16_t slot, int64_t count) { Delta(slot).expires += count; }
+  // Tells that a key of the slot expires at that time; its index entry is in this batch.
+  void LowerDue(uint16_t slot, int64_t expire_at_ms);
   // Makes everything in the slot invisible.  REQUIRES: LockAll() in this command
   void StartNewGeneration(uint16_t slot) { Delta(slot).new_generation = true; }
   // Tells that a dead generation has left the engine.
@@ -73,7 +78,8 @@ class Txn {
   // Returns a version that no collection of the slot has had.
   uint64_t NewVersion(uint16_t slot);
 
-  // Writes the batch, if there is one, and releases all stripes.
+  // Writes the batch, if there is one, and releases all stripes.  A command that commits while it
+  // runs depends, after a success, on observed_lsn() and no longer on the turn.
   Status Commit();
 
   bool has_writes() const { return !batch_.empty(); }

@@ -1,0 +1,347 @@
+// Every command's replies, from the tables in testdata/, and what a table cannot say.
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+#include "common/base/strings.h"
+#include "storage_node/command/command_handlers.h"
+#include "storage_node/command/command_testbed.h"
+#include "storage_node/command/expire_options.h"
+#include "storage_node/types/keyspace.h"
+#include "storage_node/types/string_store.h"
+
+namespace kvs {
+namespace {
+
+constexpr const char* kTables[] = {"string", "key", "keyspace"};
+
+std::vector<std::string> ReadLines(const std::string& table) {
+  std::ifstream file("testdata/" + table + ".txt");
+  EXPECT_TRUE(file.is_open()) << table;
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+class CommandTableTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(CommandTableTest, RepliesAreThoseOfTheTable) {
+  CommandTestbed testbed;
+  const std::vector<std::string> lines = ReadLines(GetParam());
+  std::string name;
+  int replies = 0;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const std::string_view line = lines[i];
+    if (line.starts_with("= ")) {
+      ASSERT_EQ(testbed.Run("flushall"), "+OK");
+      name = line.substr(2);
+    } else if (line.starts_with("@ ")) {
+      int64_t millis = 0;
+      ASSERT_TRUE(ParseInt64(line.substr(2), &millis));
+      testbed.clock().AdvanceMicros(millis * 1000);
+    } else if (line.starts_with("> ")) {
+      ASSERT_LT(i + 1, lines.size());
+      EXPECT_EQ(testbed.Run(line.substr(2)), lines[i + 1])
+          << GetParam() << ".txt:" << i + 2 << ": " << name << ": " << line;
+      ++i;
+      ++replies;
+    } else {
+      EXPECT_TRUE(line.empty() || line.starts_with("#")) << GetParam() << ".txt:" << i + 1;
+    }
+  }
+  EXPECT_GT(replies, 30);
+  EXPECT_EQ(testbed.CheckBookkeeping(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables, CommandTableTest, testing::ValuesIn(kTables),
+                         [](const auto& table) { return std::string(table.param); });
+
+TEST(CommandHandlersTest, EveryRowOfTheNodeHasAHandlerAndACase) {
+  std::set<std::string> tested;
+  for (const char* table : kTables) {
+    for (const std::string& line : ReadLines(table)) {
+      if (line.starts_with("> ")) {
+        tested.insert(ToLower(line.substr(2, line.find(' ', 2) - 2)));
+      }
+    }
+  }
+  int handlers = 0;
+  for (const CommandSpec& spec : kCommands) {
+    if (HandlerOf(IdOf(spec)) != nullptr) {
+      ++handlers;
+      EXPECT_TRUE(tested.contains(std::string(spec.name))) << spec.name;
+    }
+  }
+  EXPECT_EQ(static_cast<size_t>(handlers), tested.size());
+  EXPECT_EQ(HandlerOf(CommandId::kPing), nullptr);
+  EXPECT_EQ(HandlerOf(CommandId::kConfig), nullptr);
+}
+
+TEST(CommandTest, RepliesInResp3UseItsNull) {
+  CommandTestbed testbed;
+  CommandClient client(&testbed, 3);
+  EXPECT_EQ(client.Run("get k"), "_");
+  EXPECT_EQ(client.Run("mget k"), "*1 _");
+  EXPECT_EQ(client.Run("set k v xx"), "_");
+  EXPECT_EQ(client.Run("set k 1"), "+OK");
+  EXPECT_EQ(client.Run("incrbyfloat k 0.5"), "$3 1.5");
+}
+
+TEST(CommandTest, AKeyOfAnotherTypeIsRefusedReplacedOrSkipped) {
+  CommandTestbed testbed;
+  CommandClient client(&testbed, 2);
+  const auto put_hash = [&client] {
+    const uint16_t slot = static_cast<uint16_t>(SlotOf("h"));
+    ASSERT_EQ(client.Run("set h v"), "+OK");
+    std::string record;
+    AppendMetadata({.type = DataType::kHash, .version = 9, .count = 2}, &record);
+    client.txn().Put(slot, MetadataKey(slot, client.txn().store()->slots().generation(slot), "h"),
+                     record);
+  };
+  put_hash();
+  const std::string wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+  for (const char* line : {"get h", "append h x", "setrange h 0 x", "getrange h 0 1", "strlen h",
+                           "incr h", "incrbyfloat h 1", "getset h x", "getdel h", "getex h",
+                           "set h x get", "decrby h 1", "getex h ex 0"}) {
+    EXPECT_EQ(client.Run(line), wrong) << line;
+  }
+  EXPECT_EQ(client.Run("type h"), "+hash");
+  EXPECT_EQ(client.Run("mget h"), "*1 $-1");
+  EXPECT_EQ(client.Run("exists h"), ":1");
+  EXPECT_EQ(client.Run("setnx h x"), ":0");
+  EXPECT_EQ(client.Run("scan 0 type hash"), "*2 $1 0 *1 $1 h");
+  EXPECT_EQ(client.Run("scan 0 type string"), "*2 $1 0 *0");
+  // The time of expiry changes, the rest of the record does not.
+  EXPECT_EQ(client.Run("expire h 100"), ":1");
+  EXPECT_EQ(client.Run("ttl h"), ":100");
+  EXPECT_EQ(client.Run("type h"), "+hash");
+  std::vector<std::string> expired;
+  client.txn().Begin();
+  const Result<KeyEntry> entry = Keyspace(&client.txn(), &expired).Find("h");
+  ASSERT_TRUE(entry.ok());
+  const Result<Metadata> metadata = DecodeMetadata(entry->record);
+  ASSERT_TRUE(metadata.ok());
+  EXPECT_EQ(metadata->version, 9U);
+  EXPECT_EQ(metadata->count, 2U);
+
+  EXPECT_EQ(client.Run("set h v"), "+OK");
+  EXPECT_EQ(client.Run("type h"), "+string");
+  EXPECT_EQ(client.Run("ttl h"), ":-1");
+  put_hash();
+  EXPECT_EQ(client.Run("mset h 1"), "+OK");
+  EXPECT_EQ(client.Run("get h"), "$1 1");
+  client.Commit();
+  EXPECT_EQ(testbed.CheckBookkeeping(), "");
+}
+
+TEST(CommandTest, AKeyMayHave65536BytesAndNotOneMore) {
+  CommandTestbed testbed;
+  const std::string longest(kMaxKeySize, 'k');
+  const std::string too_long = longest + "k";
+  EXPECT_EQ(testbed.Run({"set", longest, "v"}), "+OK");
+  EXPECT_EQ(testbed.Run({"get", longest}), "$1 v");
+
+  const std::string refused = "-ERR key is longer than 65536 bytes";
+  for (const std::vector<std::string>& request :
+       std::vector<std::vector<std::string>>{{"set", too_long, "v"},
+                                             {"setnx", too_long, "v"},
+                                             {"setex", too_long, "10", "v"},
+                                             {"psetex", too_long, "10", "v"},
+                                             {"getset", too_long, "v"},
+                                             {"append", too_long, "v"},
+                                             {"setrange", too_long, "1", "v"},
+                                             {"incr", too_long},
+                                             {"incrbyfloat", too_long, "1"},
+                                             {"mset", "a", "1", too_long, "v", "b", "2"},
+                                             {"msetnx", "a", "1", too_long, "v"}}) {
+    EXPECT_EQ(testbed.Run(request), refused) << request[0];
+  }
+  EXPECT_EQ(testbed.Run({"get", too_long}), "$-1");
+  EXPECT_EQ(testbed.Run({"del", too_long}), ":0");
+  EXPECT_EQ(testbed.Run("exists a b"), ":0");
+  EXPECT_EQ(testbed.Run("dbsize"), ":1");
+}
+
+TEST(CommandTest, NothingMakesAStringLongerThanTheLimit) {
+  CommandTestbed testbed;
+  Txn txn(testbed.store());
+  std::vector<std::string> expired;
+  Keyspace keyspace(&txn, &expired);
+  StringStore strings(&keyspace, 10);
+  txn.Begin();
+  txn.Lock("k");
+  EXPECT_EQ(*strings.SetRange("k", 9, "x"), 10U);
+  for (const Status& status :
+       {strings.Append("k", "x").status(), strings.SetRange("k", 10, "x").status(),
+        strings.SetRange("k", INT64_MAX, "x").status()}) {
+    EXPECT_EQ(status.code(), Code::kTooLarge);
+    EXPECT_EQ(status.message(), "string exceeds maximum allowed size (proto-max-bulk-len)");
+  }
+  EXPECT_EQ(*strings.Append("k", ""), 10U);
+  ASSERT_TRUE(txn.Commit().ok());
+  EXPECT_EQ(testbed.Run("strlen k"), ":10");
+}
+
+TEST(CommandTest, CommandsOfATurnSeeEachOtherBeforeItIsCommitted) {
+  CommandTestbed testbed;
+  CommandClient client(&testbed, 2);
+  EXPECT_EQ(client.Run("set k 1"), "+OK");
+  EXPECT_EQ(client.Run("incr k"), ":2");
+  EXPECT_TRUE(client.txn().depends_on_turn());
+  EXPECT_EQ(client.Run("expire k 100"), ":1");
+  EXPECT_EQ(client.Run("expire k 200"), ":1");
+  EXPECT_EQ(client.Run("del k"), ":1");
+  EXPECT_EQ(client.Run("set k 3 ex 10"), "+OK");
+  EXPECT_EQ(client.Run("keys *"), "*1 $1 k");
+  EXPECT_FALSE(client.txn().has_writes());
+  EXPECT_EQ(client.txn().observed_lsn(), testbed.store()->pipeline().appended_lsn());
+  EXPECT_EQ(client.Run("set other 1"), "+OK");
+  EXPECT_EQ(client.Run("dbsize"), ":2");
+  EXPECT_EQ(client.Run("set third 1"), "+OK");
+  EXPECT_EQ(client.Run("flushall"), "+OK");
+  EXPECT_FALSE(client.txn().depends_on_turn());
+  EXPECT_EQ(client.txn().observed_lsn(), testbed.store()->pipeline().appended_lsn());
+  EXPECT_EQ(client.Run("exists k other third"), ":0");
+  EXPECT_EQ(testbed.CheckBookkeeping(), "");
+}
+
+TEST(CommandTest, WhoeverFindsAKeyExpiredDeletesItThroughTheLog) {
+  CommandTestbed testbed;
+  for (const char* line : {"get k", "exists k", "ttl k", "expire k 5", "mget k k2", "set k v xx",
+                           "getex k", "touch k k", "del k", "incr k", "setnx k v"}) {
+    ASSERT_EQ(testbed.Run("set k 1 px 100"), "+OK");
+    testbed.clock().AdvanceMicros(100'000);
+    const uint64_t before = testbed.store()->pipeline().appended_lsn();
+    (void)testbed.Run(line);
+    EXPECT_EQ(testbed.store()->pipeline().appended_lsn(), before + 1) << line;
+    EXPECT_EQ(testbed.store()->slots().total_expires(), 0U) << line;
+    EXPECT_EQ(testbed.CheckBookkeeping(), "") << line;
+    ASSERT_NE(testbed.Run("del k"), "") << line;
+  }
+}
+
+TEST(CommandTest, ReadsAndRefusedWritesLeaveNothingInTheLog) {
+  CommandTestbed testbed;
+  ASSERT_EQ(testbed.Run("set k v ex 100"), "+OK");
+  const uint64_t before = testbed.store()->pipeline().appended_lsn();
+  for (const char* line : {"get k",          "mget k x",       "exists k",
+                           "ttl k",          "keys *",         "scan 0",
+                           "dbsize",         "randomkey",      "type k",
+                           "strlen k",       "getrange k 0 1", "incr k",
+                           "set k v nx",     "setnx k v",      "msetnx k 1 x 2",
+                           "del x",          "getdel x",       "persist x",
+                           "expire k 10 nx", "getex k",        "setrange x 0 \"\"",
+                           "set k v bogus",  "flushall bogus"}) {
+    (void)testbed.Run(line);
+    EXPECT_EQ(testbed.store()->pipeline().appended_lsn(), before) << line;
+  }
+}
+
+TEST(CommandTest, LookupsAreCounted) {
+  struct Case {
+    const char* line;
+    int64_t hits;
+    int64_t misses;
+  };
+  CommandTestbed testbed;
+  ASSERT_EQ(testbed.Run("set k 1"), "+OK");
+  for (const Case& test : std::vector<Case>{{"get k", 1, 0},
+                                            {"get x", 0, 1},
+                                            {"mget k x k", 2, 1},
+                                            {"exists k x", 1, 1},
+                                            {"touch x", 0, 1},
+                                            {"strlen k", 1, 0},
+                                            {"getrange x 0 1", 0, 1},
+                                            {"ttl k", 1, 0},
+                                            {"type x", 0, 1},
+                                            {"getex k", 1, 0},
+                                            {"set k 1", 0, 0}}) {
+    (void)testbed.Run(test.line);
+    EXPECT_EQ(testbed.hits(), test.hits) << test.line;
+    EXPECT_EQ(testbed.misses(), test.misses) << test.line;
+  }
+}
+
+TEST(CommandTest, OnlyOwnedSlotsAreCountedShownAndFlushed) {
+  CommandTestbed testbed;
+  ASSERT_EQ(testbed.Run("mset {a}1 x {a}2 x {b}1 x"), "+OK");
+  const auto b_slot = static_cast<size_t>(SlotOf("{b}1"));
+  testbed.owned_slots().reset(b_slot);
+  EXPECT_EQ(testbed.Run("dbsize"), ":2");
+  EXPECT_EQ(testbed.Run("keys *"), "*2 $4 {a}1 $4 {a}2");
+  EXPECT_EQ(testbed.Run("keys {b}1"), "*0");
+  EXPECT_EQ(testbed.Run("scan 0"), "*2 $1 0 *2 $4 {a}1 $4 {a}2");
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_NE(testbed.Run("randomkey"), "$4 {b}1");
+  }
+  EXPECT_EQ(testbed.Run("flushall"), "+OK");
+  testbed.owned_slots().set();
+  EXPECT_EQ(testbed.Run("keys *"), "*1 $4 {b}1");
+}
+
+TEST(CommandTest, RandomKeyShowsEveryKeyOfAFewAndManyOfALargeSlot) {
+  CommandTestbed testbed;
+  std::set<std::string> all;
+  for (int i = 0; i < 40; ++i) {
+    const std::string key = "key:" + std::to_string(i);
+    all.insert("$" + std::to_string(key.size()) + " " + key);
+    ASSERT_EQ(testbed.Run({"set", key, "v"}), "+OK");
+  }
+  std::set<std::string> seen;
+  for (int i = 0; i < 2000; ++i) {
+    seen.insert(testbed.Run("randomkey"));
+  }
+  EXPECT_EQ(seen, all);
+
+  ASSERT_EQ(testbed.Run("flushall"), "+OK");
+  CommandClient client(&testbed, 2);
+  for (int i = 0; i < 5000; ++i) {
+    ASSERT_EQ(client.Run("set {big}" + std::to_string(100'000 + i) + " v"), "+OK");
+  }
+  client.Commit();
+  seen.clear();
+  for (int i = 0; i < 1000; ++i) {
+    seen.insert(testbed.Run("randomkey"));
+  }
+  EXPECT_GT(seen.size(), 400U);
+  EXPECT_FALSE(seen.contains("$-1"));
+}
+
+TEST(CommandTest, RandomKeyFindsTheOneThatIsAliveAmongManyExpired) {
+  CommandTestbed testbed;
+  CommandClient client(&testbed, 2);
+  for (int i = 0; i < 600; ++i) {
+    ASSERT_EQ(client.Run("set {x}" + std::to_string(i) + " v px 10"), "+OK");
+  }
+  ASSERT_EQ(client.Run("set {x}zz v"), "+OK");
+  client.Commit();
+  testbed.clock().AdvanceMicros(10'000);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(client.Run("randomkey"), "$5 {x}zz");
+  }
+  EXPECT_EQ(client.Run("dbsize"), ":1");
+}
+
+TEST(StringRangeTest, ExtremeOffsetsAreClampedWithoutOverflow) {
+  EXPECT_EQ(StringRange("abc", INT64_MIN, INT64_MAX), "abc");
+  EXPECT_EQ(StringRange("abc", INT64_MAX, INT64_MIN), "");
+  EXPECT_EQ(StringRange("abc", INT64_MIN, INT64_MIN), "a");
+  EXPECT_EQ(StringRange("", 0, -1), "");
+  EXPECT_EQ(StringRange("", INT64_MIN, INT64_MAX), "");
+}
+
+TEST(ExpireOptionsTest, TheLatestTimeIsTheLastThatFits) {
+  EXPECT_EQ(*ParseExpiry("set", "9223372036854775706", TimeUnit::kMillis, 101), INT64_MAX);
+  EXPECT_FALSE(ParseExpiry("set", "9223372036854775707", TimeUnit::kMillis, 101).ok());
+  EXPECT_EQ(*ParseDeadline("expire", "-1", TimeUnit::kSeconds, 500), -500);
+}
+
+}  // namespace
+}  // namespace kvs

@@ -1,0 +1,134 @@
+// Keyspace: one command's view of user keys, over the engine keys of a Txn.
+//
+// A record whose time has come counts as missing everywhere; the key is noted, so that whoever runs
+// the command deletes it afterwards (DeleteIfExpired).  Every change keeps what is derived from the
+// record in step with it: the expiry index, the slot's counts of keys and of expiries, and the time
+// at which the slot is due for the sweeper.
+//
+//   KVS_ASSIGN_OR_RETURN(KeyEntry entry, keyspace.FindForWrite(key));
+//   keyspace.PutString(&entry, value, kNoExpiry);
+//
+// Threads: one thread, for the duration of one command.
+// Owner:   the command's handler; the Txn and the list of expired keys must outlive it.
+// Format:  doc/formats/keys.md
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/status.h"
+#include "storage_node/commit/txn.h"
+#include "storage_node/keys/key_codec.h"
+
+namespace kvs {
+
+// A key is a part of engine keys, which are compared and copied at every turn, so it has a limit of
+// its own, far below that of values.  Longer keys cannot be made, and so are never found.
+inline constexpr size_t kMaxKeySize = 65'536;
+inline constexpr uint64_t kNoExpiry = 0;
+
+// Returns the type's name in the words of TYPE.
+std::string_view TypeName(DataType type);
+
+// What is known of one key.  Changes through Keyspace keep it up to date, except for `record`.
+struct KeyEntry {
+  std::string_view key = {};  // Points to what the caller asked for.
+  uint16_t slot = 0;
+  std::string record = {};  // The metadata record as the engine holds it; empty if there is none.
+  DataType type = DataType::kString;
+  uint64_t expire_at_ms = kNoExpiry;
+  bool stored = false;   // There is a record...
+  bool expired = false;  // ...but its time has come.
+
+  bool exists() const { return stored && !expired; }
+  // REQUIRES: exists(), and it is a string
+  std::string_view value() const { return std::string_view(record).substr(kStringHeaderSize); }
+};
+
+class Keyspace {
+ public:
+  // Adds to `*expired_keys` what it finds expired and does not replace or delete itself.
+  Keyspace(Txn* txn, std::vector<std::string>* expired_keys)
+      : txn_(txn), expired_keys_(expired_keys) {}
+
+  int64_t NowMillis() const { return txn_->NowMillis(); }
+
+  // Returns what is stored under `key`, which may be nothing.
+  //   kCorruption, kUnsupported: a record that cannot be read; kUnavailable: see Store::Get()
+  Result<KeyEntry> Find(std::string_view key);
+  // As Find().  kWrongType: the key holds something else than a string
+  Result<KeyEntry> FindString(std::string_view key);
+  // As Find(), for a command that may create the key.  kTooLarge: longer than kMaxKeySize
+  Result<KeyEntry> FindForWrite(std::string_view key);
+
+  // REQUIRES, for the changes: the key's stripe is locked, and `entry` is what this command found.
+
+  // Sets a string, whatever was there.  `value` may point into `entry->record`.
+  // REQUIRES: the key is at most kMaxKeySize long
+  void PutString(KeyEntry* entry, std::string_view value, uint64_t expire_at_ms);
+  // Deletes the record, live or expired, if there is one.
+  void Delete(KeyEntry* entry);
+  // Sets or, with kNoExpiry, removes the time of expiry and leaves all else as it is.
+  // REQUIRES: entry->exists(), with its record
+  void SetExpiry(KeyEntry* entry, uint64_t expire_at_ms);
+
+ private:
+  // Replaces the record of `entry` and everything derived from it.
+  void PutRecord(KeyEntry* entry, std::string record, uint64_t expire_at_ms);
+  void MoveExpiry(const KeyEntry& entry, uint64_t expire_at_ms);
+  uint32_t GenerationOf(const KeyEntry& entry) const {
+    return txn_->store()->slots().generation(entry.slot);
+  }
+  void ForgetExpired(KeyEntry* entry);
+
+  Txn* const txn_;
+  std::vector<std::string>* const expired_keys_;
+};
+
+// Deletes `key` in the turn of `txn` if it is expired, after locking it and looking again.  Returns
+// whether it did.  REQUIRES: txn->Begin() was called for this command
+Result<bool> DeleteIfExpired(Txn* txn, std::string_view key);
+
+// Walks the records of one slot's live generation in the order of the keys, live and expired ones
+// alike.  Sees what is committed when it is opened.
+class SlotKeys {
+ public:
+  static Result<SlotKeys> Open(Store* store, uint16_t slot, int64_t now_ms);
+
+  void SeekToFirst();
+  // Moves to the first key at or after `user_key`.
+  void Seek(std::string_view user_key);
+  void SeekAfter(std::string_view user_key);
+  // REQUIRES: Valid()
+  void Next();
+
+  bool Valid() const { return valid_; }
+  // Not OK if the walk has stopped before the end.
+  const Status& status() const { return status_; }
+  // REQUIRES, for the following: Valid().  The view lives until the next move.
+  std::string_view user_key() const { return it_->key().substr(kKeyPrefixSize); }
+  DataType type() const { return type_; }
+  bool expired() const { return expired_; }
+  size_t record_size() const { return it_->key().size() + it_->value().size(); }
+
+ private:
+  SlotKeys(std::unique_ptr<MergedIterator> it, std::string prefix, int64_t now_ms)
+      : it_(std::move(it)), prefix_(std::move(prefix)), now_ms_(now_ms) {}
+  // Decodes the record that the iterator stands on.
+  void Load();
+
+  std::unique_ptr<MergedIterator> it_;
+  std::string prefix_;
+  int64_t now_ms_;
+  bool valid_ = false;
+  DataType type_ = DataType::kString;
+  bool expired_ = false;
+  Status status_;
+};
+
+}  // namespace kvs

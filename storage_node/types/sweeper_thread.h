@@ -1,0 +1,50 @@
+// SweeperThread: runs a Sweeper in slices, so that expired keys go soon and clients do not notice.
+//
+// It looks ten times a second, and while there is work it works for half of the time at most.
+//
+// Threads: Start() and Stop() are main-only; stats() is thread-safe.
+// Owner:   the node; the store must outlive it.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "common/base/clock.h"
+#include "common/base/mutex.h"
+#include "common/base/thread.h"
+#include "storage_node/commit/store.h"
+#include "storage_node/types/sweeper.h"
+
+namespace kvs {
+
+class SweeperThread {
+ public:
+  SweeperThread(Store* store, Clock* clock) : store_(store), sweeper_(store, clock) {}
+  ~SweeperThread() { Stop(); }
+
+  void Start();
+  // Returns when the slice that runs has ended.  The thread may be started again.
+  void Stop() KVS_EXCLUDES(mu_);
+
+  // As of the last slice.
+  SweepStats stats() const;
+
+ private:
+  void Run() KVS_EXCLUDES(mu_);
+  // Returns whether there is more to do at once.
+  bool Slice();
+
+  Store* const store_;
+  Sweeper sweeper_;  // The thread's own.
+  bool failing_ = false;
+  std::atomic<uint64_t> expired_keys_{0};
+  std::atomic<uint64_t> dead_records_{0};
+
+  Mutex mu_;
+  CondVar wake_;
+  bool stop_ KVS_GUARDED_BY(mu_) = false;
+  Thread thread_;
+};
+
+}  // namespace kvs
