@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "common/resp/resp_writer.h"
 #include "gtest/gtest.h"
 
+#include "common/resp/resp_writer.h"
 #include "proxy/backend/fake_node.h"
 
 namespace kvs {

@@ -219,7 +219,7 @@ std::string IoWorker::CheckSlots(const CommandSpec& spec, CommandArgs args) cons
     if (shard == nullptr) {
       return "CLUSTERDOWN Hash slot not served";
     }
-    return fmt::format("MOVED {} {}", slot, shard->master.address.ToString());
+    return fmt::format("MOVED {} {}", slot, FormatAddress(shard->master.address));
   }
   return "";
 }
@@ -277,7 +277,8 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
   for (const std::string& key : context.expired_keys) {
     // The reply said that the key is gone: it waits until that is in the log.
     txn_.Begin();
-    if (DeleteIfExpired(&txn_, key)) {
+    const Result<bool> deleted = DeleteIfExpired(&txn_, key);
+    if (deleted.ok() && *deleted) {
       metrics_->Increment(kNode_expired_keys_total);
       session->DependOnTurn();
     }

@@ -93,7 +93,7 @@ std::vector<InfoSection> NodeServer::Info() const {
       .Add("instantaneous_output_kbps", "0.00")
       .Add("rejected_connections", value(kNode_connections_rejected_total))
       .Add("expired_keys", value(kNode_expired_keys_total) +
-                               static_cast<int64_t>(sweeper_ ? sweeper_->expired_keys() : 0))
+                               static_cast<int64_t>(sweeper_ ? sweeper_->stats().expired_keys : 0))
       .Add("evicted_keys", 0)
       .Add("keyspace_hits", value(kNode_keyspace_hits_total))
       .Add("keyspace_misses", value(kNode_keyspace_misses_total))

@@ -24,4 +24,11 @@ Status ValidateNodeOptions(const NodeOptions& options) {
   return Status::Ok();
 }
 
+std::vector<std::pair<std::string, std::string>> NodeConfigConstants() {
+  // There are no snapshots and no append-only file: the binlog is always on.
+  return {{"save", ""},       {"appendonly", "no"},          {"databases", "1"},
+          {"maxmemory", "0"}, {"maxmemory-policy", "noeviction"}, {"appendfsync", "everysec"},
+          {"cluster-enabled", "no"}};
+}
+
 }  // namespace kvs

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "common/config/option.h"
@@ -22,5 +24,7 @@ using NodeOptionsPtr = std::shared_ptr<const NodeOptions>;
 const std::vector<OptionRow>& NodeOptionRows();
 // Returns the first rule between options that is broken.
 Status ValidateNodeOptions(const NodeOptions& options);
+// Options of Redis that tools ask for and that have one truthful answer here.
+std::vector<std::pair<std::string, std::string>> NodeConfigConstants();
 
 }  // namespace kvs

@@ -64,7 +64,7 @@ Status NodeServer::Start() {
   config_->AddListener([this](const NodeOptionsPtr& before, const NodeOptionsPtr& after) {
     loop_->PostAlways([this, before, after] { OnOptions(*before, after); });
   });
-  sweeper_ = std::make_unique<SweeperThread>(store_.get());
+  sweeper_ = std::make_unique<SweeperThread>(store_.get(), loop_->clock());
   sweeper_->Start();
   KVS_LOG(kInfo, "node {} serves on port {} with {} keys; log replayed: {} records", node_id_,
           port_, store_->slots().total_keys(), store_->replayed_records());
@@ -145,7 +145,7 @@ Status NodeServer::LoadMap() {
   } else if (text.status().code() != Code::kNotFound) {
     return text.status();
   }
-  topology_ = NodeTopology::Managed(node_id_, std::move(map));
+  PublishTopology(NodeTopology::Managed(node_id_, std::move(map)));
   return Status::Ok();
 }
 
@@ -238,13 +238,28 @@ Status NodeServer::SetMap(SlotMapPtr map) {
   }
   // Persisted before it is acted on: epochs never run backwards, not over a crash either.
   KVS_RETURN_IF_ERROR(WriteFileAtomic(dir_ + "/map.json", map->ToJson().ToString() + "\n"));
-  topology_ = NodeTopology::Managed(node_id_, std::move(map));
-  for (const auto& worker : workers_) {
-    worker->SetTopology(topology_);
-  }
+  PublishTopology(NodeTopology::Managed(node_id_, std::move(map)));
   KVS_LOG(kInfo, "map of epoch {} in force: {} slots are owned here", topology_->epoch,
           topology_->owned.count());
   return Status::Ok();
+}
+
+Status NodeServer::LeaveNamespace(const std::string& name) {
+  if (topology_->map == nullptr || topology_->map->name() != name) {
+    return Status::Ok();
+  }
+  KVS_RETURN_IF_ERROR(RemoveFile(dir_ + "/map.json"));
+  PublishTopology(NodeTopology::Managed(node_id_, nullptr));
+  KVS_LOG(kInfo, "namespace {} is gone: no slot is owned here", name);
+  return Status::Ok();
+}
+
+void NodeServer::PublishTopology(NodeTopologyPtr topology) {
+  topology_ = std::move(topology);
+  map_epoch_.store(static_cast<int64_t>(topology_->epoch), std::memory_order_relaxed);
+  for (const auto& worker : workers_) {
+    worker->SetTopology(topology_);
+  }
 }
 
 std::string NodeServer::announced_address() const {

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,7 +18,7 @@
 #include "storage_node/commit/store.h"
 #include "storage_node/server/io_worker.h"
 #include "storage_node/server/node_options.h"
-#include "storage_node/types/sweeper.h"
+#include "storage_node/types/sweeper_thread.h"
 
 namespace kvs {
 
@@ -42,7 +43,11 @@ class NodeServer {
   // Takes over a map from the config server, keeps it in map.json, and tells the loops.
   // Ignores a map whose epoch is not above the one in force.
   Status SetMap(SlotMapPtr map);
+  // Owns no slot any more, because the namespace is gone.
+  Status LeaveNamespace(const std::string& name);
   const NodeTopology& topology() const { return *topology_; }
+  // Any thread.
+  int64_t map_epoch() const { return map_epoch_.load(std::memory_order_relaxed); }
   // The address under which others reach the node.
   std::string announced_address() const;
 
@@ -55,6 +60,7 @@ class NodeServer {
   Status StartWorkers();
   Status ListenAll();
   void ConnectMetrics();
+  void PublishTopology(NodeTopologyPtr topology);
   void OnOptions(const NodeOptions& before, const NodeOptionsPtr& after);
 
   EventLoop* const loop_;
@@ -70,6 +76,7 @@ class NodeServer {
   MetricRegistry metrics_;
   ClientRegistry clients_;
   NodeTopologyPtr topology_;
+  std::atomic<int64_t> map_epoch_{0};
   std::unique_ptr<Store> store_;
   std::unique_ptr<ScanCursors> scan_cursors_;
   std::unique_ptr<SweeperThread> sweeper_;

@@ -1,0 +1,140 @@
+// What every server program does before and around its work: command line, options, log, pid file.
+//
+//   int main(int argc, char** argv) {
+//     return RunProgram<NodeOptions>(spec, argc, argv, &Serve);
+//   }
+//
+// Exit codes: 0 done, 1 run-time failure, 2 usage (doc/operations).
+//
+// Threads: main-only.
+// Owner:   main.
+
+#pragma once
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/base/build_info.h"
+#include "common/base/file.h"
+#include "common/base/logging.h"
+#include "common/config/config_file.h"
+#include "common/config/config_store.h"
+
+namespace kvs {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailure = 1;
+inline constexpr int kExitUsage = 2;
+
+template <typename Options>
+struct ProgramSpec {
+  std::string_view name;
+  std::string_view summary;
+  const std::vector<OptionRow>& (*rows)();
+  Status (*validate)(const Options&);
+  // Returns the program's reference page besides its options: metrics, API.
+  std::string (*reference)();
+  // What CONFIG GET shows besides the options.
+  ConfigPairs constants;
+};
+
+// Serves until it is told to stop.
+template <typename Options>
+using ServeFunction = Status (*)(const CommandLine& line, ConfigStore<Options>* config);
+
+// Removes the pid file when the program ends.
+class PidFile {
+ public:
+  Status Write(const std::string& path) {
+    path_ = path;
+    return path.empty() ? Status::Ok() : WriteFileAtomic(path, fmt::format("{}\n", ::getpid()));
+  }
+  ~PidFile() {
+    if (!path_.empty()) {
+      (void)RemoveFile(path_).ok();
+    }
+  }
+
+ private:
+  std::string path_;
+};
+
+// Prints what was asked for and returns true if that was all.
+template <typename Options>
+bool PrintAndExit(const ProgramSpec<Options>& spec, const CommandLine& line) {
+  const Options defaults;
+  if (line.help) {
+    fmt::print("{}", HelpText(spec.name, spec.summary, spec.rows(), &defaults));
+  } else if (line.version) {
+    fmt::print("{}", VersionText(spec.name));
+  } else if (line.print_default_config) {
+    fmt::print("{}", DefaultConfigText(spec.rows(), &defaults));
+  } else if (line.print_reference) {
+    fmt::print("## Options of `{}`\n\n{}\n{}", spec.name, OptionsMarkdown(spec.rows(), &defaults),
+               spec.reference());
+  } else {
+    return false;
+  }
+  return true;
+}
+
+template <typename Options>
+int RunProgram(const ProgramSpec<Options>& spec, int argc, char** argv,
+               ServeFunction<Options> serve) {
+  const auto usage = [&spec](const Status& status) {
+    fmt::print(stderr, "{}: {}\n", spec.name, status.message());
+    return kExitUsage;
+  };
+  const Result<CommandLine> line =
+      ParseCommandLine(spec.rows(), std::vector<std::string>(argv + 1, argv + argc));
+  if (!line.ok()) {
+    return usage(line.status());
+  }
+  if (PrintAndExit(spec, *line)) {
+    return kExitOk;
+  }
+  Options options;
+  if (Status status = LoadOptions(spec.rows(), *line, &options); !status.ok()) {
+    // As Redis: a fault in the configuration ends the start with 1.
+    fmt::print(stderr, "{}: {}\n", spec.name, status.message());
+    return kExitFailure;
+  }
+  if (line->print_conf) {
+    fmt::print("{}", EffectiveConfigText(spec.rows(), &options));
+    return kExitOk;
+  }
+  if (Status status = spec.validate(options); !status.ok()) {
+    fmt::print(stderr, "{}: {}\n", spec.name, status.message());
+    return kExitFailure;
+  }
+  if (line->test_conf) {
+    fmt::print("the configuration is good\n");
+    return kExitOk;
+  }
+  const Result<LogLevel> level = ParseLogLevel(options.loglevel);
+  Status status = level.ok() ? InitLogging(options.logfile, *level) : level.status();
+  PidFile pid_file;
+  if (status.ok()) {
+    status = pid_file.Write(options.pidfile);
+  }
+  if (status.ok()) {
+    ConfigStore<Options> config(spec.rows(), std::move(options), line->file, spec.validate,
+                                spec.constants);
+    status = serve(*line, &config);
+  }
+  if (!status.ok()) {
+    KVS_LOG(kError, "{} ends: {}", spec.name, status.message());
+    fmt::print(stderr, "{}: {}\n", spec.name, status.message());
+  }
+  ShutdownLogging();
+  return status.ok() ? kExitOk : kExitFailure;
+}
+
+}  // namespace kvs

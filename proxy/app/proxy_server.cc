@@ -1,0 +1,348 @@
+#include "proxy/app/proxy_server.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/build_info.h"
+#include "common/base/logging.h"
+#include "common/base/random.h"
+#include "common/control/secret_file.h"
+#include "common/net/socket.h"
+
+namespace kvs {
+namespace {
+
+constexpr int64_t kStatusPeriodMs = 500;
+
+std::vector<std::string> CommandNames() {
+  std::vector<std::string> names;
+  for (const CommandSpec& spec : kCommands) {
+    names.emplace_back(spec.name);
+  }
+  return names;
+}
+
+// Links connect to numeric addresses only: names are looked up here, in the main thread.
+Result<RouteTablePtr> Resolve(const RouteTable& table) {
+  auto resolved = std::make_shared<RouteTable>(table);
+  for (NodeAddress& address : resolved->shards) {
+    KVS_ASSIGN_OR_RETURN(const std::vector<std::string> hosts, ResolveHost(address.host));
+    address.host = hosts.front();
+  }
+  return RouteTablePtr(std::move(resolved));
+}
+
+}  // namespace
+
+ProxyServer::ProxyServer(EventLoop* loop, ConfigStore<ProxyOptions>* config)
+    : loop_(loop),
+      config_(config),
+      start_options_(config->current()),
+      started_ms_(loop->clock()->WallMillis()),
+      metrics_("kvs_proxy_", ProxyMetricRows(), CommandNames()),
+      table_(std::make_shared<RouteTable>()) {}
+
+ProxyServer::~ProxyServer() {
+  Stop();
+}
+
+Status ProxyServer::Start() {
+  KVS_RETURN_IF_ERROR(LoadId());
+  KVS_RETURN_IF_ERROR(StartWorkers());
+  KVS_RETURN_IF_ERROR(StartRouting());
+  for (const auto& worker : workers_) {
+    worker->StartThread();
+  }
+  config_->AddListener([this](const ProxyOptionsPtr& before, const ProxyOptionsPtr& after) {
+    if (before->loglevel != after->loglevel) {
+      const Result<LogLevel> level = ParseLogLevel(after->loglevel);
+      if (level.ok()) {
+        SetLogLevel(*level);
+      }
+    }
+    for (const auto& worker : workers_) {
+      worker->SetOptions(after);
+    }
+  });
+  KVS_LOG(kInfo, "proxy {} serves on port {}", id_, port_);
+  return Status::Ok();
+}
+
+void ProxyServer::Stop() {
+  loop_->Cancel(status_timer_);
+  control_.reset();
+  for (const auto& worker : workers_) {
+    worker->Stop(config_->current()->shutdown_timeout.count());
+  }
+  workers_.clear();
+}
+
+Status ProxyServer::LoadId() {
+  id_ = RandomHexId();
+  const std::string& path = start_options_->proxy_id_file;
+  if (path.empty()) {
+    return Status::Ok();
+  }
+  const Result<std::string> text = ReadFile(path, 4096);
+  if (text.ok()) {
+    id_ = TrimSpaces(*text);
+    if (!IsValidNodeId(id_)) {
+      return Status::Corruption(
+          fmt::format("'{}' does not hold 40 hexadecimal digits; remove it", path));
+    }
+    return Status::Ok();
+  }
+  return text.status().code() == Code::kNotFound ? WriteFileAtomic(path, id_ + "\n")
+                                                 : text.status();
+}
+
+Status ProxyServer::StartWorkers() {
+  ServiceContext service;
+  service.config = config_;
+  service.clients = &clients_;
+  service.metrics = &metrics_;
+  service.clock = loop_->clock();
+  service.info_sections = [this] { return Info(); };
+  for (int64_t i = 0; i < start_options_->io_threads; ++i) {
+    workers_.push_back(std::make_unique<ProxyWorker>(fmt::format("io-{}", i + 1), service,
+                                                     metrics_.NewCells(), start_options_));
+  }
+  return ListenAll();
+}
+
+// Every loop has a listener of its own on the TCP port; the kernel spreads the connections.
+Status ProxyServer::ListenAll() {
+  auto port = static_cast<uint16_t>(start_options_->port);
+  if (start_options_->bind.empty()) {
+    return Status::InvalidArgument("no address to listen on: give --bind");
+  }
+  // SO_REUSEPORT would let two programs share the port unnoticed: the first bind is exclusive.
+  {
+    KVS_ASSIGN_OR_RETURN(const UniqueFd probe,
+                         ListenTcp(start_options_->bind.front(), port, ListenOptions{}));
+    port = LocalPort(probe.get());
+  }
+  port_ = port;
+  for (const std::string& host : start_options_->bind) {
+    for (const auto& worker : workers_) {
+      KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenTcp(host, port, {.reuse_port = true}));
+      KVS_RETURN_IF_ERROR(worker->Listen(std::move(socket)));
+    }
+  }
+  if (!start_options_->unixsocket.empty()) {
+    const int mode = std::stoi(std::to_string(start_options_->unixsocketperm), nullptr, 8);
+    KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenUnix(start_options_->unixsocket, mode, {}));
+    KVS_RETURN_IF_ERROR(workers_.front()->Listen(std::move(socket)));
+  }
+  return Status::Ok();
+}
+
+Status ProxyServer::StartRouting() {
+  if (!start_options_->servers.empty()) {
+    std::vector<NodeAddress> servers;
+    for (const std::string& text : start_options_->servers) {
+      KVS_ASSIGN_OR_RETURN(const NodeAddress address, ParseAddress(text));
+      servers.push_back(address);
+    }
+    KVS_ASSIGN_OR_RETURN(RouteTablePtr table, Resolve(*RouteTable::FromServers(servers)));
+    SetTable(std::move(table));
+    return Status::Ok();
+  }
+  return StartControl();
+}
+
+NodeAddress ProxyServer::AnnouncedAddress() const {
+  const Result<NodeAddress> announced = ParseAddress(start_options_->announce);
+  return announced.ok() ? *announced : NodeAddress{start_options_->bind.front(), port_};
+}
+
+Status ProxyServer::StartControl() {
+  ControlClientOptions control;
+  for (const std::string& text : start_options_->config_servers) {
+    KVS_ASSIGN_OR_RETURN(const NodeAddress address, ParseAddress(text));
+    control.servers.push_back(address);
+  }
+  KVS_ASSIGN_OR_RETURN(control.secret, ReadSecretFile(start_options_->cluster_secret_file));
+  control.kind = ControlKind::kProxy;
+  control.id = id_;
+  control.address = AnnouncedAddress();
+  control.namespace_name = start_options_->namespace_;
+  control.version = kBuildVersion;
+  if (!start_options_->map_cache_file.empty()) {
+    const Result<std::string> text = ReadFile(start_options_->map_cache_file);
+    if (text.ok()) {
+      KVS_ASSIGN_OR_RETURN(const SlotMapPtr map, SlotMap::Parse(*text));
+      SetMap(map, /*keep=*/false);
+      control.known_namespace = map->name();
+      control.known_epoch = map->epoch();
+    }
+  }
+  control.on_map = [this](SlotMapPtr map) { SetMap(map, /*keep=*/true); };
+  control.on_free = [this](const std::string& name) { LeaveNamespace(name); };
+  control.stats = [this] {
+    Json stats = Json::Object();
+    stats.Set("clients", static_cast<int64_t>(clients_.count()));
+    return stats;
+  };
+  control_ = std::make_unique<ControlClient>(loop_, std::move(control));
+  control_->Start();
+  status_timer_ = loop_->Every(kStatusPeriodMs, [this] { PublishControlStatus(); });
+  return Status::Ok();
+}
+
+void ProxyServer::PublishControlStatus() {
+  const MutexLock lock(&mu_);
+  control_status_ = control_->status();
+}
+
+void ProxyServer::SetMap(const SlotMapPtr& map, bool keep) {
+  Result<RouteTablePtr> table = Resolve(*RouteTable::FromMap(*map));
+  if (!table.ok()) {
+    KVS_LOG(kError, "the map of epoch {} cannot be used: {}", map->epoch(),
+            table.status().message());
+    return;
+  }
+  if (keep && !start_options_->map_cache_file.empty()) {
+    if (Status status =
+            WriteFileAtomic(start_options_->map_cache_file, map->ToJson().ToString() + "\n");
+        !status.ok()) {
+      KVS_LOG(kWarning, "cannot keep the map for the next start: {}", status.message());
+    }
+  }
+  KVS_LOG(kInfo, "map of namespace {}, epoch {}, with {} shards in force", map->name(),
+          map->epoch(), map->shards().size());
+  SetTable(*std::move(table));
+}
+
+void ProxyServer::LeaveNamespace(const std::string& name) {
+  KVS_LOG(kWarning, "namespace {} is gone: no request can be routed", name);
+  if (!start_options_->map_cache_file.empty()) {
+    (void)RemoveFile(start_options_->map_cache_file).ok();
+  }
+  SetTable(std::make_shared<RouteTable>());
+}
+
+void ProxyServer::SetTable(RouteTablePtr table) {
+  for (const auto& worker : workers_) {
+    worker->SetTable(table);
+  }
+  const MutexLock lock(&mu_);
+  table_ = std::move(table);
+}
+
+Status ProxyServer::Ready() const {
+  const MutexLock lock(&mu_);
+  if (!table_->known) {
+    return Status::Unavailable("no slot map yet; is the config server running");
+  }
+  return Status::Ok();
+}
+
+std::vector<InfoSection> ProxyServer::Info() const {
+  const ProxyOptionsPtr options = config_->current();
+  const auto value = [this](ProxyMetric metric) { return metrics_.Value(metric); };
+  RouteTablePtr table;
+  ControlStatus control;
+  {
+    const MutexLock lock(&mu_);
+    table = table_;
+    control = control_status_;
+  }
+  const int64_t uptime = (loop_->clock()->WallMillis() - started_ms_) / 1000;
+  std::vector<InfoSection> sections;
+
+  InfoSection server("Server");
+  server.Add("redis_version", kRedisVersion)
+      .Add("redis_build_id", kBuildCommit)
+      .Add("redis_mode", "standalone")
+      .Add("kvstore_version", kBuildVersion)
+      .Add("arch_bits", 64)
+      .Add("multiplexing_api", "epoll")
+      .Add("process_id", ::getpid())
+      .Add("run_id", id_)
+      .Add("tcp_port", port_)
+      .Add("uptime_in_seconds", uptime)
+      .Add("uptime_in_days", uptime / 86400)
+      .Add("io_threads", options->io_threads)
+      .Add("executable", "kv_proxy");
+  sections.push_back(std::move(server));
+
+  InfoSection clients("Clients");
+  clients.Add("connected_clients", static_cast<int64_t>(clients_.count()))
+      .Add("maxclients", options->maxclients)
+      .Add("blocked_clients", 0);
+  sections.push_back(std::move(clients));
+
+  InfoSection memory("Memory");
+  AddProcessMemory(&memory);
+  sections.push_back(std::move(memory));
+
+  InfoSection persistence("Persistence");
+  persistence.Add("loading", 0).Add("rdb_bgsave_in_progress", 0).Add("aof_rewrite_in_progress", 0);
+  sections.push_back(std::move(persistence));
+
+  InfoSection stats("Stats");
+  stats.Add("total_connections_received", value(kProxy_connections_total))
+      .Add("total_commands_processed", value(kProxy_requests_total))
+      .Add("instantaneous_ops_per_sec", 0)
+      .Add("total_net_input_bytes", value(kProxy_input_bytes_total))
+      .Add("total_net_output_bytes", value(kProxy_output_bytes_total))
+      .Add("rejected_connections", value(kProxy_connections_rejected_total))
+      .Add("total_error_replies", value(kProxy_error_replies_total))
+      .Add("keyspace_hits", 0)
+      .Add("keyspace_misses", 0);
+  sections.push_back(std::move(stats));
+
+  InfoSection replication("Replication");
+  replication.Add("role", "master").Add("connected_slaves", 0).Add("master_repl_offset", 0);
+  sections.push_back(std::move(replication));
+
+  InfoSection cpu("CPU");
+  AddProcessCpu(&cpu);
+  sections.push_back(std::move(cpu));
+
+  InfoSection commands("Commandstats", /*in_default=*/false);
+  for (size_t i = 0; i < kCommandCount; ++i) {
+    const CommandSum sum = metrics_.Command(static_cast<int>(i));
+    if (sum.calls > 0) {
+      commands.Add(
+          fmt::format("cmdstat_{}", kCommands[i].name),
+          fmt::format("calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}",
+                      sum.calls, sum.micros,
+                      static_cast<double>(sum.micros) / static_cast<double>(sum.calls),
+                      sum.rejected, sum.failed));
+    }
+  }
+  sections.push_back(std::move(commands));
+
+  InfoSection cluster("Cluster");
+  cluster.Add("cluster_enabled", 0);
+  sections.push_back(std::move(cluster));
+  sections.push_back(std::move(InfoSection("Keyspace")));
+
+  InfoSection kvstore("Kvstore", /*in_default=*/false);
+  kvstore.Add("namespace", table->name)
+      .Add("map_epoch", static_cast<int64_t>(table->epoch))
+      .Add("map_known", table->known ? 1 : 0)
+      .Add("config_server_connected", control.connected ? 1 : 0)
+      .Add("config_server", control.server)
+      .Add("config_server_last_error", control.last_error)
+      .Add("backend_requests", value(kProxy_backend_requests_total))
+      .Add("backend_failures", value(kProxy_backend_failures_total))
+      .Add("backend_timeouts", value(kProxy_backend_timeouts_total))
+      .Add("backend_connections", value(kProxy_backend_connections))
+      .Add("requests_in_flight", value(kProxy_requests_in_flight));
+  for (size_t i = 0; i < table->shards.size(); ++i) {
+    const auto slots = std::count(table->slot_to_shard.begin(), table->slot_to_shard.end(),
+                                  static_cast<int16_t>(i));
+    kvstore.Add(fmt::format("shard{}", i),
+                fmt::format("address={},slots={}", FormatAddress(table->shards[i]), slots));
+  }
+  sections.push_back(std::move(kvstore));
+  return sections;
+}
+
+}  // namespace kvs
