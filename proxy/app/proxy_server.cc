@@ -183,7 +183,7 @@ Status ProxyServer::StartControl() {
   control.on_map = [this](SlotMapPtr map) { SetMap(map, /*keep=*/true); };
   control.on_free = [this](const std::string& name) { LeaveNamespace(name); };
   control.stats = [this] {
-    Json stats = Json::Object();
+    Json stats = Json::MakeObject();
     stats.Set("clients", static_cast<int64_t>(clients_.count()));
     return stats;
   };

@@ -217,6 +217,9 @@ void NodeLink::OnHandshakeReply(std::string_view reply) {
 
 void NodeLink::CheckDeadlines() {
   const int64_t now = loop_->now_ms();
+  if (state_ == State::kWaiting && now >= retry_at_ms_) {
+    return Dial();  // So that the node is there again before the next request, not after it.
+  }
   if (state_ == State::kConnecting && now - dialled_ms_ > options_->connect_timeout_ms) {
     return Break(
         Status::Timeout(fmt::format("no connection within {} ms", options_->connect_timeout_ms)));

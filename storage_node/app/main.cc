@@ -66,7 +66,7 @@ Result<std::unique_ptr<ControlClient>> StartControl(EventLoop* loop, const NodeO
     }
   };
   control.stats = [node] {
-    Json stats = Json::Object();
+    Json stats = Json::MakeObject();
     stats.Set("keys", node->metrics()->Value(kNode_keys));
     stats.Set("connections", node->metrics()->Value(kNode_client_connections));
     return stats;
