@@ -1,7 +1,6 @@
 // DBSIZE, RANDOMKEY, FLUSHALL and FLUSHDB: commands on all keys of the owned slots.
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>

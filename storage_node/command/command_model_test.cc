@@ -230,7 +230,7 @@ TEST_P(ModelTest, CommandsAnswerAsTheModelAndCountsStayExact) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, ModelTest, testing::Range<uint64_t>(1, 9));
+INSTANTIATE_TEST_SUITE_P(Seeds, ModelTest, testing::Range<uint64_t>(1, 6));
 
 }  // namespace
 }  // namespace kvs

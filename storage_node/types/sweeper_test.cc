@@ -2,7 +2,6 @@
 
 #include "storage_node/types/sweeper.h"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
