@@ -96,5 +96,7 @@ function(kvs_program name)
   string(REGEX MATCH "^[^/]+" component "${dir}")
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE kvs_compile_flags kvs_allocator ${ARG_LIBS})
+  # RPATH and not RUNPATH: it also serves the libraries that our libraries need.
+  target_link_options(${name} PRIVATE -Wl,--disable-new-dtags)
   kvs_link_deps(${name} ${dir} ${component} ${ARG_DEPS})
 endfunction()

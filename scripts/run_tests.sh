@@ -82,7 +82,8 @@ stage_fuzz() {
 }
 
 begin=$SECONDS
-for stage in ${*:-$ALL_STAGES}; do
+read -r -a stages <<<"${*:-$ALL_STAGES}"
+for stage in "${stages[@]}"; do
   case " $ALL_STAGES " in
     *" $stage "*) run_stage "$stage" "stage_$stage" ;;
     *) echo "run_tests.sh: no stage '$stage'; there are: $ALL_STAGES" >&2; exit 2 ;;
