@@ -58,6 +58,7 @@ void EventLoop::Run() {
   while (!stop_.load(std::memory_order_acquire)) {
     RunOnce(-1);
   }
+  thread_.store(std::thread::id());  // Whoever joined the thread may take the loop's objects apart.
 }
 
 void EventLoop::Stop() {
