@@ -103,6 +103,8 @@ class Topology {
   const TopologyNode* FindNode(const std::string& id) const;
   // Returns the last epoch that `name` has had; 0 if it never existed.
   uint64_t LastEpoch(const std::string& name) const;
+  // Whether there is a namespace, or has been one, as far as we know.
+  bool ever_had_namespace() const { return !epochs_.empty(); }
   // Whether a process that is not in `name` and holds its map at `epoch` can be told that this map
   // is dead: we have known that epoch, and later ones.  A config server that lost its records knows
   // nothing and must not stop anybody.
