@@ -117,7 +117,7 @@ find_programs() {
   else
     BIN="$SELF/../build/release/bin"
     if [ -x "$SELF/../build.sh" ]; then
-      echo "building (the first time takes some minutes) ..."
+      [ -x "$BIN/kv_node" ] || echo "building (this takes some minutes) ..."
       "$SELF/../build.sh" build release >"$DIR/build.log" 2>&1 ||
         { tail -n 30 "$DIR/build.log" >&2; die "the build failed; see $DIR/build.log"; }
     fi
@@ -188,13 +188,8 @@ write_files() {
 is_up() { [ -n "$(pid_of "$1")" ]; }
 
 launch() {
-  local name="$1" port http
+  local name="$1"
   is_up "$name" && return 0
-  port=$(port_of "$name")
-  http=$(http_port_of "$name")
-  for p in "$port" "$http"; do
-    ! listens "$p" || die "port $p, which $name needs, is taken by another process; choose another --port"
-  done
   # A session of its own: the terminal's Ctrl-C is not for it.
   setsid "$BIN/$(program_of "$name")" "$CONF/$name.conf" </dev/null >>"$LOG/$name.out" 2>&1 9>&- &
   local started=$!
@@ -211,10 +206,29 @@ answers() {
   esac
 }
 
-all_shards_answer() { [[ "$(ask "$PORT" DBSIZE)" == :* ]]; }
+# Every loop of the proxy has links of its own, and the kernel picks the loop of a connection.
+all_shards_answer() {
+  local i
+  for i in 1 2 3 4 5 6 7 8; do
+    [[ "$(ask "$PORT" DBSIZE)" == :* ]] || return 1
+  done
+}
+
+check_ports() {
+  local name p
+  for name in "$@"; do
+    is_up "$name" && continue
+    for p in $(port_of "$name") $(http_port_of "$name"); do
+      ! listens "$p" ||
+        die "port $p, which $name needs, is taken by another process; choose another --port"
+    done
+  done
+}
 
 start_all() {
   find_programs
+  # shellcheck disable=SC2046  # A list of names.
+  check_ports $(names)
   write_files
   local name
   for name in $(names); do launch "$name"; done
@@ -233,6 +247,7 @@ start_one() {
   check_name "$1"
   [ -f "$CLUSTER" ] || die "there is no cluster in $DIR; run start without a name first"
   find_programs
+  check_ports "$1"
   write_files
   launch "$1"
   wait_until 60 "$1 does not answer" answers "$1"

@@ -40,6 +40,7 @@ run_stage() {
 }
 
 compile() {
+  echo "-- building $1"
   cmake --preset "$1" >/dev/null && cmake --build "build/$1" --parallel "$(nproc)"
 }
 
@@ -68,7 +69,8 @@ stage_tsan() {
 
 # Each target for a few seconds, from its corpus; what it finds stays in build/fuzz/new.
 stage_fuzz() {
-  compile fuzz
+  cmake --preset fuzz >/dev/null
+  cmake --build build/fuzz --parallel "$(nproc)" --target kvs_fuzz_targets
   local target name corpus
   for target in build/fuzz/fuzz/*_fuzz; do
     name=$(basename "$target" _fuzz)

@@ -15,7 +15,8 @@ namespace {
 
 constexpr size_t kReadBudget = 512 * 1024;
 constexpr int64_t kFirstRetryMs = 50;
-constexpr int64_t kMaxRetryMs = 3000;
+// A refused connection costs microseconds; a node that is back should not wait long for its keys.
+constexpr int64_t kMaxRetryMs = 500;
 constexpr int kKeepAliveSeconds = 10;
 
 }  // namespace
