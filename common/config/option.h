@@ -117,8 +117,8 @@ Result<Duration> ParseDuration(std::string_view text);
 
 const OptionRow* FindOption(const std::vector<OptionRow>& rows, std::string_view name);
 
-// Makes a row of a struct; each program's options.cc includes its `.def` table with KVS_OPTION defined
-// as MakeOptionRow<ProxyOptions, &ProxyOptions::field>(#field, OptionSpec{__VA_ARGS__}).
+// Makes a row of a struct; each program's options.cc includes its `.def` table with KVS_OPTION
+// defined as MakeOptionRow<ProxyOptions, &ProxyOptions::field>(#field, OptionSpec{__VA_ARGS__}).
 template <typename Options, auto kMember>
 OptionRow MakeOptionRow(std::string_view field_name, const OptionSpec& spec) {
   using Field = std::remove_reference_t<decltype(std::declval<Options&>().*kMember)>;

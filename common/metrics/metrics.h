@@ -55,7 +55,8 @@ class HistogramCells {
       return micros < 0 ? 0 : static_cast<int>(micros);
     }
     const auto value = static_cast<uint64_t>(micros);
-    const int shift = static_cast<int>(std::bit_width(value)) - 3;  // Leaves the leading one and two bits.
+    const int shift =
+        static_cast<int>(std::bit_width(value)) - 3;  // Leaves the leading one and two bits.
     const int bucket = shift * 4 + static_cast<int>(value >> shift);
     return bucket < kBuckets ? bucket : kBuckets - 1;
   }

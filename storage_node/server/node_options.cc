@@ -26,8 +26,12 @@ Status ValidateNodeOptions(const NodeOptions& options) {
 
 std::vector<std::pair<std::string, std::string>> NodeConfigConstants() {
   // There are no snapshots and no append-only file: the binlog is always on.
-  return {{"save", ""},       {"appendonly", "no"},          {"databases", "1"},
-          {"maxmemory", "0"}, {"maxmemory-policy", "noeviction"}, {"appendfsync", "everysec"},
+  return {{"save", ""},
+          {"appendonly", "no"},
+          {"databases", "1"},
+          {"maxmemory", "0"},
+          {"maxmemory-policy", "noeviction"},
+          {"appendfsync", "everysec"},
           {"cluster-enabled", "no"}};
 }
 
