@@ -46,9 +46,14 @@ EventLoop::EventLoop(std::string name, Clock* clock)
 }
 
 EventLoop::~EventLoop() {
-  // Tasks and corpses may own sessions that unwatch themselves; give them the loop a last time.
-  thread_.store(std::this_thread::get_id());
-  RunPosted();
+  // Tasks are dropped and not run: what they speak of may be gone.  They and the buried objects may
+  // own sessions that unwatch themselves, so they die while the loop still works.
+  thread_.store(std::thread::id());
+  {
+    std::vector<Task> tasks;
+    const MutexLock lock(&mu_);
+    tasks.swap(posted_);
+  }
   graveyard_.clear();
   timer_tasks_.clear();
 }

@@ -73,7 +73,9 @@ void ProxySession::OnReady(bool readable, bool writable) {
   const size_t before = input_.size();
   const size_t hint = before > 0 ? parser_.size_hint() : 0;
   if (input_.ReadFrom(fd_.get(), kReadBudget, hint) == IoResult::kClosed) {
-    return Close();
+    // A client may close its side and still read: it gets the replies that are due.
+    closing_ = true;
+    return idle() ? Close() : UpdateInterest();
   }
   host_->counters()->input_bytes += input_.size() - before;
   last_active_ms_ = host_->loop()->now_ms();

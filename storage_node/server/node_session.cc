@@ -60,7 +60,9 @@ void NodeSession::OnReady(bool readable, bool writable) {
   const size_t hint = before > 0 ? parser_.size_hint() : 0;
   if (HasRoom()) {
     if (input_.ReadFrom(fd_.get(), kReadBudget, hint) == IoResult::kClosed) {
-      return Close();
+      // A client may close its side and still read: it gets the replies that are due.
+      closing_ = true;
+      return output_.empty() ? Close() : UpdateInterest();
     }
   } else {
     // Not interested in more, yet the socket reports something: a peer that is gone.
