@@ -48,7 +48,7 @@ TEST(ConfigTest, AFileSetsOptionsWithUnitsQuotesAndLists) {
                                         "tcp-nodelay no\n"
                                         "requirepass \"a b\"\n"
                                         "bind 10.0.0.1 ::1\n"
-                                        "bind 10.0.0.2\n",
+                                        "bind 10.0.0.2,10.0.0.3\n",
                                         "test", &options);
 
   ASSERT_TRUE(status.ok()) << status.ToString();
@@ -57,7 +57,7 @@ TEST(ConfigTest, AFileSetsOptionsWithUnitsQuotesAndLists) {
   EXPECT_EQ(options.idle, std::chrono::minutes(2));
   EXPECT_FALSE(options.tcp_nodelay);
   EXPECT_EQ(options.requirepass, "a b");
-  EXPECT_EQ(options.bind, (StringList{"10.0.0.1", "::1", "10.0.0.2"}));
+  EXPECT_EQ(options.bind, (StringList{"10.0.0.1", "::1", "10.0.0.2", "10.0.0.3"}));
 }
 
 TEST(ConfigTest, ErrorsNameFileLineAndRemedy) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -170,9 +171,13 @@ Status SetOptionField(const OptionRow& row, void* options, std::string_view text
         list->clear();
         return Status::Ok();
       }
-      std::string element;
-      KVS_RETURN_IF_ERROR(SetString(row, &element, text));
-      list->push_back(std::move(element));
+      for (const std::string_view part : Split(text, ',')) {
+        std::string element;
+        KVS_RETURN_IF_ERROR(SetString(row, &element, TrimSpaces(part)));
+        if (!element.empty()) {
+          list->push_back(std::move(element));
+        }
+      }
       return Status::Ok();
     }
   }
@@ -198,6 +203,17 @@ std::string GetOptionField(const OptionRow& row, const void* options) {
   return "";
 }
 
+namespace {
+
+std::string QuoteIfNeeded(const std::string& text) {
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return c > ' ' && c <= '~' && c != '"' && c != '\'' && c != '\\' && c != '#';
+  });
+  return plain ? text : QuoteForLog(text);
+}
+
+}  // namespace
+
 std::string FormatOptionField(const OptionRow& row, const void* options) {
   const void* field = row.field(const_cast<void*>(options));
   if (row.kind == OptionKind::kBytes) {
@@ -208,8 +224,15 @@ std::string FormatOptionField(const OptionRow& row, const void* options) {
     return FormatWithUnit(static_cast<uint64_t>(count), kTimeUnits, {"d", "h", "m", "s", "ms"});
   }
   const std::string text = GetOptionField(row, options);
-  const bool plain = !text.empty() && text.find_first_of(" \t\"'\\#") == std::string::npos;
-  return plain || row.kind == OptionKind::kStringList ? text : QuoteForLog(text);
+  if (row.kind == OptionKind::kStringList) {
+    const StringList& list = *static_cast<const StringList*>(field);
+    std::string line;
+    for (const std::string& element : list) {
+      line += (line.empty() ? "" : " ") + QuoteIfNeeded(element);
+    }
+    return list.empty() ? "\"\"" : line;
+  }
+  return QuoteIfNeeded(text);
 }
 
 const OptionRow* FindOption(const std::vector<OptionRow>& rows, std::string_view name) {

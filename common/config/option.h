@@ -102,7 +102,7 @@ struct OptionRow {
   void* (*field)(void* options);  // The field inside a struct of the right type.
 };
 
-// Sets a field from text.  A StringList gets one more element ("" empties it).
+// Sets a field from text.  A StringList gets the elements between commas as well ("" empties it).
 // Returns kInvalidArgument that names the option, the value and what is legal.
 Status SetOptionField(const OptionRow& row, void* options, std::string_view text);
 // Returns the field as CONFIG GET shows it: bytes as a number, durations in milliseconds.

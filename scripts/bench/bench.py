@@ -31,7 +31,7 @@ WORKLOADS = {}
 for _p, _n in ((1, 60_000), (16, 300_000), (128, 600_000)):
     WORKLOADS[f"GET P{_p}"] = (_p, _n, ["GET", KEY])
     WORKLOADS[f"SET P{_p}"] = (_p, _n, ["SET", KEY, "__value__"])
-for _p, _n in ((1, 30_000), (16, 60_000)):
+for _p, _n in ((1, 30_000), (16, 60_000), (128, 80_000)):
     WORKLOADS[f"MGET10 P{_p}"] = (_p, _n, ["MGET"] + [KEY] * MULTI)
     WORKLOADS[f"MSET10 P{_p}"] = (_p, _n, ["MSET"] + [KEY, "__value__"] * MULTI)
 
