@@ -204,6 +204,12 @@ uint16_t LocalPort(int fd) {
                                        : uint16_t{0};
 }
 
+bool PeerIsGone(int fd) {
+  char byte = 0;
+  const ssize_t n = ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
 bool PeerIsLocal(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);

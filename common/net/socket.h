@@ -45,6 +45,8 @@ std::string PeerName(int fd);
 std::string LocalName(int fd);
 // Returns the port that a listening socket got.
 uint16_t LocalPort(int fd);
+// Returns whether the peer has closed or broken the connection and left nothing to read.
+bool PeerIsGone(int fd);
 // Returns whether the peer is on this machine (loopback or unix socket).
 bool PeerIsLocal(int fd);
 

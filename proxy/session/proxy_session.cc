@@ -7,6 +7,7 @@
 
 #include "common/base/logging.h"
 #include "common/base/strings.h"
+#include "common/net/socket.h"
 
 namespace kvs {
 namespace {
@@ -63,9 +64,7 @@ void ProxySession::OnReady(bool readable, bool writable) {
   }
   if (!HasRoom()) {
     // Not interested in more, yet the socket reports something: perhaps a peer that is gone.
-    char byte = 0;
-    if (::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ||
-        (errno != EAGAIN && errno != EINTR && errno != 0)) {
+    if (PeerIsGone(fd_.get())) {
       Close();
     }
     return;

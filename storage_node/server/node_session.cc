@@ -8,6 +8,7 @@
 
 #include "common/base/logging.h"
 #include "common/base/strings.h"
+#include "common/net/socket.h"
 #include "storage_node/server/io_worker.h"
 
 namespace kvs {
@@ -66,8 +67,7 @@ void NodeSession::OnReady(bool readable, bool writable) {
     }
   } else {
     // Not interested in more, yet the socket reports something: a peer that is gone.
-    char byte = 0;
-    if (::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 && errno != EAGAIN) {
+    if (PeerIsGone(fd_.get())) {
       return Close();
     }
   }
