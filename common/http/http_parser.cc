@@ -15,6 +15,10 @@ namespace {
 
 namespace http = boost::beast::http;
 
+// The shortest end of a chunked body, "0\r\n\r\n".  Before it is there nothing can be complete, and
+// Beast asserts (basic_parser.ipp, parse_chunk_header) that a last chunk seen before is as long.
+constexpr size_t kShortestChunkedRest = 5;
+
 std::string_view View(boost::beast::string_view text) {
   return {text.data(), text.size()};
 }
@@ -82,6 +86,9 @@ HttpParser::Outcome HttpParser::Parse(std::string_view input, size_t* consumed) 
   auto& parser = impl_->parser;
   while (*consumed < input.size() && !parser.is_done()) {
     const std::string_view rest = input.substr(*consumed);
+    if (parser.is_header_done() && parser.chunked() && rest.size() < kShortestChunkedRest) {
+      break;
+    }
     boost::beast::error_code error;
     try {
       *consumed += parser.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
