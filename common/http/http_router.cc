@@ -97,7 +97,7 @@ void HttpRouter::Dispatch(HttpRequest request, const HttpResponder& responder) c
   if (allowed.empty()) {
     return responder.Send(ErrorResponse(404, "not_found",
                                         fmt::format("there is nothing at {}", request.path),
-                                        "see doc/reference/api.md for the paths"));
+                                        "see the program's page in doc/reference for the paths"));
   }
   HttpResponse response =
       ErrorResponse(405, "method_not_allowed",

@@ -1,7 +1,7 @@
 // ConfigApi: the config server's HTTP interface for operators and tools.
 //
 // One row per endpoint says method, path, handler, who may call it and what it does; the rows make
-// the routes and doc/reference/api.md.
+// the routes and the reference page, doc/reference/kv_config.md.
 //
 // Threads: loop-owned.
 // Owner:   ConfigServer; outlives the HttpServer that it adds its routes to.
@@ -68,7 +68,7 @@ class ConfigApi {
   ConfigApiBackend* const backend_;
 };
 
-// Returns the endpoints as Markdown, for doc/reference/api.md.
+// Returns the endpoints as Markdown, for the reference page.
 std::string ApiMarkdown();
 
 }  // namespace kvs

@@ -242,6 +242,7 @@ void ConfigServer::OnCommitted(const TopologyChange& change, const Status& statu
 void ConfigServer::FinishChange(const Status& status) {
   if (!status.ok()) {
     cells_->Increment(kConfig_change_failures_total);
+    cells_->CountError(status.code());
   }
   const Done done = std::move(changes_.front().done);
   changes_.pop_front();

@@ -35,7 +35,7 @@ int Complain(const Status& status, ExitCode code) {
 
 std::string ReferenceText() {
   const ConfigOptions defaults;
-  return "# kv_config\n\n## Options\n\n" + OptionsMarkdown(ConfigOptionRows(), &defaults) +
+  return "## Options of `kv_config`\n\n" + OptionsMarkdown(ConfigOptionRows(), &defaults) +
          "\n## Metrics\n\n" + MetricsMarkdown(kConfigMetricPrefix, ConfigMetricRows()) +
          "\n## HTTP API\n\n" + ApiMarkdown();
 }
