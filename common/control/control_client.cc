@@ -119,9 +119,9 @@ void ControlClient::SendRegistration() {
   registration.kind = options_.kind;
   registration.id = options_.id;
   registration.address = options_.address;
-  registration.namespace_name =
-      status_.epoch > 0 ? status_.namespace_name : options_.namespace_name;
+  registration.namespace_name = options_.namespace_name;
   registration.version = options_.version;
+  registration.map_namespace = status_.epoch > 0 ? status_.namespace_name : "";
   registration.epoch = status_.epoch;
   state_ = State::kRegistering;
   Send({"CONTROL", "REGISTER", registration.ToJson().ToString()});

@@ -139,8 +139,8 @@ TEST_F(ControlClientTest, GreetsRegistersAndBeats) {
   EXPECT_THAT(server_.Receive(),
               ElementsAre("CONTROL", "REGISTER",
                           R"({"kind":"node","id":"00000000000000000000000000000000000000a1",)"
-                          R"("address":"127.0.0.1:6371","namespace":"main","version":"1.0",)"
-                          R"("epoch":3})"));
+                          R"("address":"127.0.0.1:6371","namespace":"","version":"1.0",)"
+                          R"("map":"main","epoch":3})"));
   server_.Send(kRegistered);
   Turn();
   EXPECT_TRUE(client_->status().connected);

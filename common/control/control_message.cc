@@ -7,9 +7,9 @@ namespace {
 
 constexpr size_t kMaxVersionSize = 64;
 
-Status CheckNamespace(const std::string& name) {
+Status CheckNamespace(const std::string& name, std::string_view member = "namespace") {
   if (!name.empty() && !IsValidName(name)) {
-    return Status::InvalidArgument("'namespace' is not the name of a namespace");
+    return Status::InvalidArgument("'" + std::string(member) + "' is not the name of a namespace");
   }
   return Status::Ok();
 }
@@ -27,6 +27,7 @@ Json Registration::ToJson() const {
   json.Set("address", FormatAddress(address));
   json.Set("namespace", namespace_name);
   json.Set("version", version);
+  json.Set("map", map_namespace);
   json.Set("epoch", epoch);
   return json;
 }
@@ -50,7 +51,12 @@ Result<Registration> Registration::FromJson(const Json& json) {
   if (registration.version.size() > kMaxVersionSize) {
     return Status::InvalidArgument("'version' is longer than 64 bytes");
   }
+  KVS_ASSIGN_OR_RETURN(registration.map_namespace, json.GetString("map", ""));
+  KVS_RETURN_IF_ERROR(CheckNamespace(registration.map_namespace, "map"));
   KVS_ASSIGN_OR_RETURN(registration.epoch, json.GetUint("epoch", 0));
+  if (registration.map_namespace.empty() != (registration.epoch == 0)) {
+    return Status::InvalidArgument("'map' and 'epoch' belong together");
+  }
   return registration;
 }
 

@@ -38,8 +38,9 @@ struct Registration {
   ControlKind kind = ControlKind::kNode;
   std::string id;              // 40 lower case hexadecimal digits.
   NodeAddress address;         // Where others reach this process.
-  std::string namespace_name;  // Of the map it has, or the only one it may join; empty for any.
+  std::string namespace_name;  // The only one it may join; empty for any.
   std::string version;         // Of the program.
+  std::string map_namespace;   // Of the map it has; empty for none.
   uint64_t epoch = 0;          // Of the map it has; 0 for none.
 
   Json ToJson() const;

@@ -30,8 +30,10 @@ SlotMapPtr MakeMap() {
 TEST(ControlMessageTest, ARegistrationReadsBack) {
   const std::string text =
       R"({"kind":"node","id":"00000000000000000000000000000000000000a1",)"
-      R"("address":"127.0.0.1:6371","namespace":"main","version":"1.0.0","epoch":7})";
-  const Registration registration{ControlKind::kNode, kId, {"127.0.0.1", 6371}, "main", "1.0.0", 7};
+      R"("address":"127.0.0.1:6371","namespace":"main","version":"1.0.0","map":"main",)"
+      R"("epoch":7})";
+  const Registration registration{
+      ControlKind::kNode, kId, {"127.0.0.1", 6371}, "main", "1.0.0", "main", 7};
   EXPECT_EQ(registration.ToJson().ToString(), text);
 
   const Result<Registration> read = Registration::FromJson(*Json::Parse(text));
@@ -40,7 +42,7 @@ TEST(ControlMessageTest, ARegistrationReadsBack) {
 }
 
 TEST(ControlMessageTest, RegistrationsOfANewerProgramAreRead) {
-  Json json = Registration{ControlKind::kProxy, kId, {"h", 1}, "", "2.0", 0}.ToJson();
+  Json json = Registration{ControlKind::kProxy, kId, {"h", 1}, "", "2.0", "", 0}.ToJson();
   json.Set("colour", "green");
   const Result<Registration> read = Registration::FromJson(json);
   ASSERT_TRUE(read.ok());
@@ -48,11 +50,11 @@ TEST(ControlMessageTest, RegistrationsOfANewerProgramAreRead) {
 }
 
 TEST(ControlMessageTest, BadRegistrationsAreRefused) {
-  const Json good = Registration{ControlKind::kNode, kId, {"h", 1}, "", "1", 0}.ToJson();
+  const Json good = Registration{ControlKind::kNode, kId, {"h", 1}, "", "1", "", 0}.ToJson();
   const std::pair<const char*, Json> changes[] = {
       {"kind", "client"}, {"kind", 1},     {"id", "A1"},         {"id", std::string(40, 'G')},
       {"address", "h:0"}, {"address", ""}, {"namespace", "a/b"}, {"version", std::string(65, 'x')},
-      {"epoch", -1},      {"epoch", "1"}};
+      {"epoch", -1},      {"epoch", "1"},  {"epoch", 1},         {"map", "main"}};
   for (const auto& [name, value] : changes) {
     Json bad = good;
     bad.Set(name, value);

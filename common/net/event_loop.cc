@@ -42,7 +42,9 @@ EventLoop::EventLoop(std::string name, Clock* clock)
       poller_(Poller::Create()),
       waker_(std::make_unique<Waker>()),
       now_micros_(clock->MonotonicMicros()) {
-  KVS_CHECK(Watch(waker_->fd(), waker_.get(), kReadable).ok());
+  Result<IoWatch*> watch = Watch(waker_->fd(), waker_.get(), kReadable);
+  KVS_CHECK(watch.ok());
+  waker_watch_ = *watch;
 }
 
 EventLoop::~EventLoop() {
@@ -51,6 +53,7 @@ EventLoop::~EventLoop() {
   RunPosted();
   graveyard_.clear();
   timer_tasks_.clear();
+  Unwatch(waker_watch_);
 }
 
 void EventLoop::Run() {

@@ -134,6 +134,7 @@ class EventLoop {
   Clock* const clock_;
   const std::unique_ptr<Poller> poller_;
   std::unique_ptr<Waker> waker_;
+  IoWatch* waker_watch_ = nullptr;
   std::atomic<bool> stop_{false};
   std::atomic<std::thread::id> thread_{};
   int64_t now_micros_ = 0;

@@ -98,6 +98,7 @@ TEST(EventLoopTest, AnUnwatchedHandlerIsNotCalledLaterInTheTurn) {
   loop.RunOnce(0);
 
   EXPECT_EQ(first.calls + second.calls, 1);
+  loop.Unwatch(first_watch != nullptr ? first_watch : second_watch);
 }
 
 TEST(EventLoopTest, ListenerAcceptsAndTellsThePeer) {
