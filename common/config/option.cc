@@ -170,9 +170,11 @@ Status SetOptionField(const OptionRow& row, void* options, std::string_view text
         list->clear();
         return Status::Ok();
       }
-      std::string element;
-      KVS_RETURN_IF_ERROR(SetString(row, &element, text));
-      list->push_back(std::move(element));
+      StringList elements;
+      for (const std::string_view part : Split(text, ',')) {
+        KVS_RETURN_IF_ERROR(SetString(row, &elements.emplace_back(), part));
+      }
+      list->insert(list->end(), elements.begin(), elements.end());
       return Status::Ok();
     }
   }

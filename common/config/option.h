@@ -102,7 +102,8 @@ struct OptionRow {
   void* (*field)(void* options);  // The field inside a struct of the right type.
 };
 
-// Sets a field from text.  A StringList gets one more element ("" empties it).
+// Sets a field from text.  A StringList gets more elements, separated by commas ("" empties
+// it).
 // Returns kInvalidArgument that names the option, the value and what is legal.
 Status SetOptionField(const OptionRow& row, void* options, std::string_view text);
 // Returns the field as CONFIG GET shows it: bytes as a number, durations in milliseconds.
@@ -117,8 +118,8 @@ Result<Duration> ParseDuration(std::string_view text);
 
 const OptionRow* FindOption(const std::vector<OptionRow>& rows, std::string_view name);
 
-// Makes a row of a struct; each program's options.cc includes its `.def` table with KVS_OPTION defined
-// as MakeOptionRow<ProxyOptions, &ProxyOptions::field>(#field, OptionSpec{__VA_ARGS__}).
+// Makes a row of a struct; each program's options.cc includes its `.def` table with KVS_OPTION
+// defined as MakeOptionRow<ProxyOptions, &ProxyOptions::field>(#field, OptionSpec{__VA_ARGS__}).
 template <typename Options, auto kMember>
 OptionRow MakeOptionRow(std::string_view field_name, const OptionSpec& spec) {
   using Field = std::remove_reference_t<decltype(std::declval<Options&>().*kMember)>;
