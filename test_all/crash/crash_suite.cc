@@ -128,8 +128,8 @@ class CrashTest : public testing::Test {
   // Lets the writers run until they got `writes` acknowledgements more, kills `node` and stops
   // them.
   void WriteAndKill(uint16_t port, Server* node, uint64_t writes);
-  // Reads every key over `port`, compares and counts.
-  void CheckAll(uint16_t port, int64_t* existing);
+  // Reads every key, compares and counts.
+  void CheckAll(RespClient* client, int64_t* existing);
   void Loop(Cluster* cluster, Server* entry, uint64_t writes);
 
   std::vector<std::unique_ptr<Writer>> writers_;
@@ -148,9 +148,7 @@ void CrashTest::WriteAndKill(uint16_t port, Server* node, uint64_t writes) {
   }
 }
 
-void CrashTest::CheckAll(uint16_t port, int64_t* existing) {
-  Result<RespClient> client = RespClient::Connect(port);
-  ASSERT_TRUE(client.ok());
+void CrashTest::CheckAll(RespClient* client, int64_t* existing) {
   for (const auto& writer : writers_) {
     const std::vector<std::string> keys = writer->ledger()->Keys();
     std::string bytes;
@@ -178,10 +176,11 @@ void CrashTest::Loop(Cluster* cluster, Server* entry, uint64_t writes) {
     Server* const node = cluster->node(static_cast<size_t>(loop) % cluster->node_count());
     WriteAndKill(entry->port(), node, writes);
     ASSERT_EQ(node->Start().ToString(), "ok");
-    ASSERT_TRUE(cluster->WaitServing());
+    RespClient client = entry->Connect();
+    ASSERT_TRUE(cluster->WaitServing(&client));
     int64_t existing = 0;
-    ASSERT_NO_FATAL_FAILURE(CheckAll(entry->port(), &existing));
-    EXPECT_EQ(entry->Connect().Do({"dbsize"})->integer, existing);
+    ASSERT_NO_FATAL_FAILURE(CheckAll(&client, &existing));
+    EXPECT_EQ(client.Do({"dbsize"})->integer, existing);
   }
 }
 

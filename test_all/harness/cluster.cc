@@ -118,21 +118,26 @@ std::string Cluster::KeyOn(size_t i, const std::string& prefix) const {
   }
 }
 
+bool Cluster::Serves(RespClient* client) const {
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    const Result<Reply> reply = client->Do({"exists", KeyOn(i, "probe")});
+    // An error that asks for a password comes from a proxy that is up.
+    if (!reply.ok() || (reply->is_error() && !reply->text.starts_with("NOAUTH"))) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool Cluster::WaitServing(int64_t timeout_ms) {
   return WaitUntil(timeout_ms, [this] {
     Result<RespClient> client = RespClient::Connect(proxy_->port());
-    if (!client.ok()) {
-      return false;
-    }
-    for (size_t i = 0; i < nodes_.size(); ++i) {
-      const Result<Reply> reply = client->Do({"exists", KeyOn(i, "probe")});
-      // An error that asks for a password comes from a proxy that is up.
-      if (!reply.ok() || (reply->is_error() && !reply->text.starts_with("NOAUTH"))) {
-        return false;
-      }
-    }
-    return true;
+    return client.ok() && Serves(&*client);
   });
+}
+
+bool Cluster::WaitServing(RespClient* client, int64_t timeout_ms) {
+  return WaitUntil(timeout_ms, [&] { return Serves(client); });
 }
 
 }  // namespace kvs

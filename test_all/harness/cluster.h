@@ -83,8 +83,12 @@ class Cluster {
   std::string KeyOn(size_t i, const std::string& prefix) const;
   // Waits until the proxy gives an answer that is no error for a key of every node.
   bool WaitServing(int64_t timeout_ms = 15'000);
+  // As above, over the connection of `client`: each loop of a proxy has links of its own.
+  bool WaitServing(RespClient* client, int64_t timeout_ms = 15'000);
 
  private:
+  bool Serves(RespClient* client) const;
+
   TempDir dir_;
   std::vector<std::unique_ptr<Server>> nodes_;
   std::unique_ptr<Server> proxy_;
