@@ -263,7 +263,7 @@ void AnswerInfo(CommandArgs args, RespWriter* reply) {
   for (const std::string_view name : args.subspan(2)) {
     const CommandSpec* spec = FindCommand(name);
     if (spec == nullptr) {
-      reply->NullArray();
+      reply->Null();
     } else {
       WriteCommandInfo(*spec, reply);
     }
@@ -413,6 +413,9 @@ void WriteCommandInfo(const CommandSpec& spec, RespWriter* reply) {
   }
   WriteKeySpecs(spec, reply);
   const std::span<const CommandSpec> subcommands = SubcommandsOf(spec);
+  if (subcommands.empty()) {
+    return reply->Set(0);  // As Redis does; only what is there is an array.
+  }
   reply->Array(subcommands.size());
   for (const CommandSpec& subcommand : subcommands) {
     WriteCommandInfo(subcommand, reply);

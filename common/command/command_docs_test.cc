@@ -33,19 +33,19 @@ TEST(CommandDocsTest, InfoIsThatOfRedis) {
        "[\"get\", 2, (set) [readonly, fast], 1, 1, 1, (set) [@read, @string, @fast], (set) [], "
        "(set) [{\"flags\": (set) [RO, access], \"begin_search\": {\"type\": \"index\", \"spec\": "
        "{\"index\": 1}}, \"find_keys\": {\"type\": \"range\", \"spec\": {\"lastkey\": 0, "
-       "\"keystep\": 1, \"limit\": 0}}}], []]"},
+       "\"keystep\": 1, \"limit\": 0}}}], (set) []]"},
       {"mset",
        "[\"mset\", -3, (set) [write, denyoom], 1, -1, 2, (set) [@write, @string, @slow], (set) "
        "[\"request_policy:multi_shard\", \"response_policy:all_succeeded\"], (set) [{\"flags\": "
        "(set) [OW, update], \"begin_search\": {\"type\": \"index\", \"spec\": {\"index\": 1}}, "
        "\"find_keys\": {\"type\": \"range\", \"spec\": {\"lastkey\": -1, \"keystep\": 2, "
-       "\"limit\": 0}}}], []]"},
+       "\"limit\": 0}}}], (set) []]"},
       {"time",
        "[\"time\", 1, (set) [loading, stale, fast], 0, 0, 0, (set) [@fast], (set) "
-       "[\"nondeterministic_output\"], (set) [], []]"},
+       "[\"nondeterministic_output\"], (set) [], (set) []]"},
       {"client|list",
        "[\"client|list\", -2, (set) [admin, noscript, loading, stale], 0, 0, 0, (set) [@admin, "
-       "@slow, @dangerous, @connection], (set) [\"nondeterministic_output\"], (set) [], []]"},
+       "@slow, @dangerous, @connection], (set) [\"nondeterministic_output\"], (set) [], (set) []]"},
   };
   for (const auto& [name, text] : cases) {
     const Reply reply = Ask("command info " + name);

@@ -60,6 +60,12 @@ TEST(ConfigTest, AFileSetsOptionsWithUnitsQuotesAndLists) {
   EXPECT_EQ(options.bind, (StringList{"10.0.0.1", "::1", "10.0.0.2", "10.0.0.3"}));
 }
 
+TEST(ConfigTest, ElementsOfAListMayBeSeparatedByCommas) {
+  TestOptions options;
+  ASSERT_TRUE(LoadOptionsText(Rows(), "bind 10.0.0.1,::1 10.0.0.2\n", "test", &options).ok());
+  EXPECT_EQ(options.bind, (StringList{"10.0.0.1", "::1", "10.0.0.2"}));
+}
+
 TEST(ConfigTest, ErrorsNameFileLineAndRemedy) {
   TestOptions options;
   EXPECT_EQ(LoadOptionsText(Rows(), "\nio-threads 0", "f.conf", &options).message(),

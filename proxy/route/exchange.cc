@@ -205,6 +205,14 @@ bool Exchange::FailIfAnyPartFailed() {
     return false;
   }
   failed_ = true;
+  // A mistake of the client's reads as if there were one server.
+  const bool all_alike = std::all_of(parts_.begin(), parts_.end(), [&](const ExchangePart& part) {
+    return part.failure == first->failure;
+  });
+  if (keys == 0 && all_alike) {
+    RespWriter(protocol_, &text_).Error(first->failure);
+    return true;
+  }
   const std::string name = first->link == nullptr ? "" : first->link->name();
   if (keys > 0) {
     RespWriter(protocol_, &text_)
