@@ -41,7 +41,11 @@ for program in "$top"/bin/*; do
 done | sort -u | while read -r name path; do
   [[ "$name" =~ $FROM_MACHINE ]] && continue
   cp -L "$path" "$top/lib/$name"
-  package=$(dpkg-query -S "$(realpath "$path")" | head -1 | cut -d: -f1)
+  # /lib is a link to /usr/lib, and packages know their files by either name.
+  real=$(realpath "$path")
+  package=$({ dpkg-query -S "$real" || dpkg-query -S "${real#/usr}"; } 2>/dev/null |
+    head -1 | cut -d: -f1)
+  [ -n "$package" ] || { echo "no package owns $real" >&2; exit 1; }
   cp -L "/usr/share/doc/$package/copyright" "$top/lib/licences/$package"
 done
 tar -C "$stage" -czf "$OUT_DIR/kvstore-$VERSION.tar.gz" "kvstore-$VERSION"
