@@ -151,14 +151,14 @@ void NodeSession::FailTurn(const Status& status) {
   }
 }
 
-// Returns where in output_ the first closed gate stands; what is before it may leave.
+// Returns where in output_ the first closed gate stands; what is before it may leave.  Replies of
+// the turn that runs are not among it: their record is not in the log yet.
 size_t NodeSession::SendableEnd() {
   const uint64_t watermark = worker_->watermark();
   while (!gates_.empty() && gates_.front().lsn <= watermark) {
     gates_.pop_front();
   }
-  return gates_.empty() ? output_.size()
-                        : static_cast<size_t>(gates_.front().begin - output_offset_);
+  return gates_.empty() ? turn_start_ : static_cast<size_t>(gates_.front().begin - output_offset_);
 }
 
 void NodeSession::Flush() {
