@@ -120,7 +120,13 @@ class ConfigStore : public ConfigStoreBase {
     KVS_RETURN_IF_ERROR(LoadOptions(rows_, line, &fresh));
     const MutexLock lock(&mu_);
     for (const OptionRow& row : rows_) {
-      if (row.spec.change != Change::kRuntime && row.kind != OptionKind::kStringList) {
+      if (row.spec.change == Change::kRuntime) {
+        continue;
+      }
+      if (row.kind == OptionKind::kStringList) {
+        *static_cast<StringList*>(row.field(&fresh)) =
+            *static_cast<const StringList*>(row.field(const_cast<Options*>(current_.get())));
+      } else {
         KVS_RETURN_IF_ERROR(SetOptionField(row, &fresh, GetOptionField(row, current_.get())));
       }
     }

@@ -159,7 +159,8 @@ TEST(ConfigTest, EveryDefaultPrintsAndReadsBack) {
   TestOptions loaded;
   loaded.io_threads = 1;
   std::string text;
-  for (const std::string_view line : Split(DefaultConfigText(Rows(), &defaults), '\n')) {
+  const std::string file = DefaultConfigText(Rows(), &defaults);
+  for (const std::string_view line : Split(file, '\n')) {
     for (const OptionRow& row : Rows()) {
       if (line.starts_with("# " + row.name + " ")) {
         text += std::string(line.substr(2)) + "\n";

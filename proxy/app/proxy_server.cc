@@ -75,7 +75,10 @@ void ProxyServer::Stop() {
   loop_->Cancel(status_timer_);
   control_.reset();
   for (const auto& worker : workers_) {
-    worker->Stop(config_->current()->shutdown_timeout.count());
+    worker->BeginStop(config_->current()->shutdown_timeout.count());
+  }
+  for (const auto& worker : workers_) {
+    worker->Join();
   }
   workers_.clear();
 }

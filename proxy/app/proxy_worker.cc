@@ -41,7 +41,8 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Metric
 }
 
 ProxyWorker::~ProxyWorker() {
-  Stop(0);
+  BeginStop(0);
+  Join();
 }
 
 void ProxyWorker::ApplyOptions() {
@@ -63,7 +64,7 @@ void ProxyWorker::StartThread() {
   thread_ = Thread(loop_.name(), [this] { loop_.Run(); });
 }
 
-void ProxyWorker::Stop(int64_t drain_ms) {
+void ProxyWorker::BeginStop(int64_t drain_ms) {
   if (!thread_.joinable()) {
     return;
   }
@@ -71,7 +72,6 @@ void ProxyWorker::Stop(int64_t drain_ms) {
     listeners_.clear();
     Drain(loop_.now_ms() + drain_ms);
   });
-  thread_.Join();
 }
 
 // Closes sessions as they fall idle; at the deadline all of them.

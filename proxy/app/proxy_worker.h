@@ -27,8 +27,10 @@ class ProxyWorker : public SessionHost, public TurnHook {
   // Before StartThread().
   Status Listen(UniqueFd socket);
   void StartThread();
-  // Any thread: closes the listeners, gives requests in flight until the deadline, ends the thread.
-  void Stop(int64_t drain_ms);
+  // Any thread: closes the listeners and gives requests in flight until the deadline; Join() waits
+  // for the thread's end.
+  void BeginStop(int64_t drain_ms);
+  void Join() { thread_.Join(); }
   // Any thread.
   void SetTable(RouteTablePtr table);
   void SetOptions(ProxyOptionsPtr options);

@@ -24,7 +24,8 @@ constexpr int kKeepAliveSeconds = 10;
 NodeLink::NodeLink(EventLoop* loop, NodeAddress address, const LinkOptions* options)
     : loop_(loop),
       address_(std::move(address)),
-      name_(FormatAddress(address_)),
+      shared_name_(std::make_shared<const std::string>(FormatAddress(address_))),
+      name_(*shared_name_),
       options_(options),
       random_(Random::FromKernel()) {}
 
@@ -123,7 +124,9 @@ void NodeLink::SendHandshake() {
   first.Append(std::move(output_));
   output_.Clear();
   output_.Append(std::move(first));
-  in_flight_.push_front({nullptr, 0, loop_->now_ms(), true});
+  // As old as the oldest: deadlines are checked from the front.
+  const int64_t since = in_flight_.empty() ? loop_->now_ms() : in_flight_.front().sent_ms;
+  in_flight_.push_front({nullptr, 0, since, true});
 }
 
 void NodeLink::Flush() {

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -88,6 +89,8 @@ class NodeLink : public IoHandler {
 
   const NodeAddress& address() const { return address_; }
   const std::string& name() const { return name_; }
+  // The name for those who may outlive the link.
+  const std::shared_ptr<const std::string>& shared_name() const { return shared_name_; }
   bool needs_flush() const { return state_ == State::kReady && !output_.empty() && !blocked_; }
   bool connected() const { return state_ == State::kReady; }
   size_t in_flight() const { return in_flight_.size(); }
@@ -114,7 +117,8 @@ class NodeLink : public IoHandler {
 
   EventLoop* const loop_;
   const NodeAddress address_;
-  const std::string name_;
+  const std::shared_ptr<const std::string> shared_name_;
+  const std::string& name_;
   const LinkOptions* const options_;
   Random random_;
 

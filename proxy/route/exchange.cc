@@ -173,7 +173,7 @@ void Exchange::MergeGather() {
     std::string_view reply = part.reply.view();
     uint64_t count = 0;
     if (part.failure.empty() && (!ReadArrayHeader(&reply, &count) || count != part.key_count)) {
-      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", part.link->name());
+      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
     }
     elements[i] = reply;
   }
@@ -213,7 +213,7 @@ bool Exchange::FailIfAnyPartFailed() {
     RespWriter(protocol_, &text_).Error(first->failure);
     return true;
   }
-  const std::string name = first->link == nullptr ? "" : first->link->name();
+  const std::string name = first->node == nullptr ? "" : *first->node;
   if (keys > 0) {
     RespWriter(protocol_, &text_)
         .Error(fmt::format("{} ({} of {} keys done; failed at node {})", first->failure, done, keys,
@@ -234,7 +234,7 @@ void Exchange::MergeSum() {
     }
     if (ReadReplyToken(part.reply.view(), &token, &progress) != TokenOutcome::kToken ||
         token.type != ':' || __builtin_add_overflow(sum, token.integer, &sum)) {
-      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", part.link->name());
+      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
     }
   }
   if (!FailIfAnyPartFailed()) {
@@ -255,7 +255,7 @@ void Exchange::MergeConcat() {
     std::string_view reply = part.reply.view();
     uint64_t count = 0;
     if (part.failure.empty() && !ReadArrayHeader(&reply, &count)) {
-      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", part.link->name());
+      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
     }
     total += count;
     bodies.push_back(reply);

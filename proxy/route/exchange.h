@@ -36,7 +36,7 @@ class ExchangeOwner {
 
 // What one node was asked and has answered, of a request in parts.
 struct ExchangePart {
-  const NodeLink* link = nullptr;
+  std::shared_ptr<const std::string> node;  // Its name: the link may be gone by then.
   uint32_t key_count = 0;
   Slice reply;          // Empty if it failed.
   std::string failure;  // An error line without '-' and line end.

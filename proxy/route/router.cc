@@ -156,14 +156,16 @@ void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions&
   exchange->parts_.resize(static_cast<size_t>(part_count));
   exchange->parts_left_ = static_cast<uint32_t>(part_count);
   std::vector<std::string> requests(static_cast<size_t>(part_count));
+  std::vector<NodeLink*> links(static_cast<size_t>(part_count));
   for (size_t i = 0; i < keys.count; ++i) {
     const auto shard = static_cast<size_t>(key_shards_[i]);
     const auto part = static_cast<size_t>(part_of_shard_[shard]);
     ++exchange->parts_[part].key_count;
-    exchange->parts_[part].link = shard_links_[shard];
+    links[part] = shard_links_[shard];
     exchange->key_parts_.push_back(static_cast<uint32_t>(part));
   }
   for (size_t part = 0; part < requests.size(); ++part) {
+    exchange->parts_[part].node = links[part]->shared_name();
     AppendArrayHeader(1 + exchange->parts_[part].key_count * keys.step, &requests[part]);
     RespWriter(2, &requests[part]).Bulk(args[0]);
   }
@@ -174,8 +176,7 @@ void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions&
     }
   }
   for (size_t part = 0; part < requests.size(); ++part) {
-    SendPart(exchange, static_cast<uint32_t>(part),
-             const_cast<NodeLink*>(exchange->parts_[part].link), requests[part]);
+    SendPart(exchange, static_cast<uint32_t>(part), links[part], requests[part]);
   }
 }
 
@@ -197,7 +198,7 @@ void Router::StartAllShards(Exchange* exchange, CommandArgs args) {
   exchange->parts_.resize(count);
   exchange->parts_left_ = static_cast<uint32_t>(count);
   for (size_t i = 0; i < count; ++i) {
-    exchange->parts_[i].link = shard_links_[i];
+    exchange->parts_[i].node = shard_links_[i]->shared_name();
   }
   for (size_t i = 0; i < count; ++i) {
     SendPart(exchange, static_cast<uint32_t>(i), shard_links_[i], encoded_);

@@ -62,7 +62,7 @@ void ProxySession::OnReady(bool readable, bool writable) {
   if (!readable) {
     return;
   }
-  if (!HasRoom()) {
+  if (!HasRoom() || eof_) {
     // Not interested in more, yet the socket reports something: perhaps a peer that is gone.
     if (PeerIsGone(fd_.get())) {
       Close();
@@ -73,8 +73,9 @@ void ProxySession::OnReady(bool readable, bool writable) {
   const size_t hint = before > 0 ? parser_.size_hint() : 0;
   if (input_.ReadFrom(fd_.get(), kReadBudget, hint) == IoResult::kClosed) {
     // A client may close its side and still read: it gets the replies that are due.
-    closing_ = true;
-    return idle() ? Close() : UpdateInterest();
+    eof_ = true;
+    closing_ = !starved_;
+    return closing_ && idle() ? Close() : UpdateInterest();
   }
   host_->counters()->input_bytes += input_.size() - before;
   last_active_ms_ = host_->loop()->now_ms();
@@ -113,7 +114,8 @@ void ProxySession::ProcessInput() {
     closing_ |= client_.close_after_reply;
   }
   if (!closed_) {
-    starved_ = input_.size() > 0 && !HasRoom();
+    starved_ = input_.size() > 0 && !closing_ && !HasRoom();
+    closing_ |= eof_ && !starved_;
     input_.ReleaseIfEmpty();
     host_->MarkDirty(this);
   }
@@ -239,8 +241,8 @@ void ProxySession::Flush() {
 }
 
 void ProxySession::UpdateInterest() {
-  host_->loop()->SetInterest(
-      watch_, static_cast<uint8_t>((HasRoom() ? kReadable : 0) | (blocked_ ? kWritable : 0)));
+  host_->loop()->SetInterest(watch_, static_cast<uint8_t>((HasRoom() && !eof_ ? kReadable : 0) |
+                                                          (blocked_ ? kWritable : 0)));
 }
 
 }  // namespace kvs

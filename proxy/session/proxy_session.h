@@ -102,6 +102,7 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   std::string scratch_;
   int64_t last_active_ms_ = 0;
   bool blocked_ = false;  // The socket is full.
+  bool eof_ = false;      // The client has closed its side.
   bool starved_ = false;  // Whole requests may wait in the input for room.
   bool dirty_ = false;
   bool closing_ = false;

@@ -32,6 +32,12 @@ CommitPipeline::~CommitPipeline() {
 }
 
 void CommitPipeline::Start() {
+  if (parts_.binlog == nullptr) {
+    const MutexLock lock(&mark_mu_);
+    refusal_ = Status::Misconf("the binlog is damaged; restore the node or copy it anew");
+    refuses_.store(true, std::memory_order_release);
+    return;
+  }
   thread_ = Thread("binlog", [this] { BinlogThread(); });
 }
 
@@ -49,8 +55,11 @@ void CommitPipeline::Stop() {
 
 Result<uint64_t> CommitPipeline::Commit(TurnBatch* batch) {
   if (refuses_.load(std::memory_order_acquire)) {
-    failed_.fetch_add(1, std::memory_order_relaxed);
-    return Health();
+    // Repair() may have mended it since: then the write goes on.
+    if (Status health = Health(); !health.ok()) {
+      failed_.fetch_add(1, std::memory_order_relaxed);
+      return health;
+    }
   }
   Waiter self;
   self.batch = batch;
@@ -149,19 +158,10 @@ void CommitPipeline::LeadGroup(const std::vector<Waiter*>& group) {
   bytes_.fetch_add(encoded_.size(), std::memory_order_relaxed);
   (void)KVS_FAULT_POINT("commit.after_append");
 
-  for (const auto& [slot, meta] : staged) {
-    parts_.slots->Publish(slot, meta);
-  }
-  for (const Waiter* waiter : group) {
-    const StripeSet& dirty = waiter->batch->dirty;
-    for (size_t i = dirty._Find_first(); i < dirty.size(); i = dirty._Find_next(i)) {
-      parts_.stripes->Publish(static_cast<int>(i), waiter->lsn);
-    }
-  }
   if (encoded_.capacity() > 4 * kMaxGroupBytes) {
     std::string().swap(encoded_);  // One giant value does not cost its size for ever.
   }
-  const Status applied = ApplyGroup(group, last);
+  const Status applied = ApplyGroup(group, staged, last);
   LowerDue(group);
   if (!applied.ok()) {
     fail(
@@ -181,16 +181,37 @@ void CommitPipeline::LowerDue(const std::vector<Waiter*>& group) {
   }
 }
 
+void CommitPipeline::PublishStripes(const std::vector<Waiter*>& group) {
+  for (const Waiter* waiter : group) {
+    const StripeSet& dirty = waiter->batch->dirty;
+    for (size_t i = dirty._Find_first(); i < dirty.size(); i = dirty._Find_next(i)) {
+      parts_.stripes->Publish(static_cast<int>(i), waiter->lsn);
+    }
+  }
+}
+
+void CommitPipeline::PublishSlots(const std::unordered_map<uint16_t, SlotMeta>& staged) {
+  for (const auto& [slot, meta] : staged) {
+    parts_.slots->Publish(slot, meta);
+  }
+}
+
 // Applies the group's records that the watermark covers; the others wait in the pending table.
-Status CommitPipeline::ApplyGroup(const std::vector<Waiter*>& group, uint64_t last_lsn) {
+// A reader without a lock may come at any point: the stripes tell of a record before slots, pending
+// table or engine show it, and where the watermark moves at once it does so before that, so that
+// nobody waits for news that nobody will send.
+Status CommitPipeline::ApplyGroup(const std::vector<Waiter*>& group,
+                                  const std::unordered_map<uint16_t, SlotMeta>& staged,
+                                  uint64_t last_lsn) {
   const MutexLock lock(&apply_mu_);
   const bool immediate = unapplied_.empty() && policy() != SyncPolicy::kAlways;
   if (!immediate) {
-    // Visible in the pending table before the watermark can pass them.
+    PublishStripes(group);
     for (Waiter* waiter : group) {
       pending_.Add(waiter->lsn, waiter->batch->ops.iterator());
       unapplied_.push_back({waiter->lsn, std::move(waiter->batch->ops)});
     }
+    PublishSlots(staged);
     AdvanceAppended(last_lsn);
     const MutexLock thread_lock(&thread_mu_);
     sync_wanted_ = true;
@@ -198,6 +219,8 @@ Status CommitPipeline::ApplyGroup(const std::vector<Waiter*>& group, uint64_t la
     return Status::Ok();
   }
   AdvanceAppended(last_lsn);
+  PublishStripes(group);
+  PublishSlots(staged);
   group_.Clear();
   for (const Waiter* waiter : group) {
     BinlogOpIterator ops = waiter->batch->ops.iterator();
@@ -325,18 +348,12 @@ Status CommitPipeline::Repair() {
 }
 
 void CommitPipeline::SetPolicy(SyncPolicy policy) {
-  uint64_t reached = 0;
   {
     const MutexLock lock(&mark_mu_);
+    policy_.store(policy, std::memory_order_relaxed);
     watermark_.SetPolicy(policy, 0);
-    reached = watermark_.value();
-    watermark_value_.store(reached, std::memory_order_release);
   }
-  policy_.store(policy, std::memory_order_relaxed);
-  // A weaker policy may have acknowledged what was waiting.
-  if (ApplyUpTo(reached).ok()) {
-    TellListeners(reached);
-  }
+  Settle();  // A weaker policy may have acknowledged what was waiting.
 }
 
 int64_t CommitPipeline::NowMillis() const {
@@ -356,6 +373,8 @@ void CommitPipeline::BinlogThread() {
     }
     if (stopping || policy() != SyncPolicy::kNo) {
       SyncOnce();
+    } else {
+      Settle();
     }
     if (stopping) {
       return;
@@ -366,35 +385,61 @@ void CommitPipeline::BinlogThread() {
   }
 }
 
+// After a failed fsync nothing may be acknowledged, whatever a later one says: the kernel may have
+// dropped the pages.  The listeners end the connections that wait.
+void CommitPipeline::FreezeWatermark(const Status& cause) {
+  uint64_t reached = 0;
+  {
+    const MutexLock lock(&mark_mu_);
+    if (!watermark_.frozen()) {
+      KVS_LOG(kError, "the log cannot be made durable, nothing is acknowledged any more: {}",
+              cause.message());
+    }
+    watermark_.Freeze();
+    reached = watermark_.value();
+    frozen_.store(true, std::memory_order_release);
+    refusal_ = Status::Misconf(
+        fmt::format("Errors syncing the binlog: {}; restart the node to recover", cause.message()));
+    refuses_.store(true, std::memory_order_release);
+  }
+  TellListeners(reached);
+}
+
 void CommitPipeline::SyncOnce() {
   const uint64_t appended = appended_lsn();
   if (parts_.binlog->synced_lsn() < appended) {
     if (Status status = parts_.binlog->Sync(); !status.ok()) {
-      const MutexLock lock(&mark_mu_);
-      if (!watermark_.frozen()) {
-        KVS_LOG(kError, "the log cannot be made durable, nothing is acknowledged any more: {}",
-                status.message());
-      }
-      watermark_.Freeze();
-      refusal_ = Status::Misconf(fmt::format(
-          "Errors syncing the binlog: {}; restart the node to recover", status.message()));
-      refuses_.store(true, std::memory_order_release);
+      FreezeWatermark(status);
       return;
     }
     syncs_.fetch_add(1, std::memory_order_relaxed);
   }
-  uint64_t reached = 0;
   {
     const MutexLock lock(&mark_mu_);
     watermark_.OnSynced(parts_.binlog->synced_lsn());
+  }
+  Settle();
+}
+
+// First the engine, then the news.  If an instance fails, the records stay in the pending table,
+// where every reader finds them, so what is acknowledged may be shown all the same.
+void CommitPipeline::Settle() {
+  uint64_t reached = 0;
+  {
+    const MutexLock lock(&mark_mu_);
     reached = watermark_.value();
   }
-  // First the engine, then the news.  If an instance fails, the records stay in the pending table,
-  // where every reader finds them, so what is durable may be acknowledged all the same.
   (void)ApplyUpTo(reached).ok();
-  if (reached > told_lsn_) {
-    told_lsn_ = reached;
+  bool news = false;
+  {
+    // The leader may have moved it further meanwhile: it never runs backwards.
+    const MutexLock lock(&mark_mu_);
+    reached = watermark_.value();
     watermark_value_.store(reached, std::memory_order_release);
+    news = reached > told_lsn_;
+    told_lsn_ = std::max(told_lsn_, reached);
+  }
+  if (news) {
     TellListeners(reached);
   }
 }

@@ -85,6 +85,7 @@ class CommitPipeline {
   explicit CommitPipeline(const Parts& parts);
   ~CommitPipeline();
 
+  // Without a binlog (a damaged one is not opened) every write is refused from the start.
   void Start();
   // Syncs what is appended and stops the binlog thread.
   void Stop();
@@ -105,6 +106,9 @@ class CommitPipeline {
   // REQUIRES: a listener outlives its registration.
   void AddListener(WatermarkListener* listener) KVS_EXCLUDES(listeners_mu_);
   void RemoveListener(WatermarkListener* listener) KVS_EXCLUDES(listeners_mu_);
+
+  // Whether an fsync has failed: what waits for it is never acknowledged.
+  bool frozen() const { return frozen_.load(std::memory_order_acquire); }
 
   // OK, or why writes are refused.
   Status Health() const KVS_EXCLUDES(mark_mu_);
@@ -130,13 +134,20 @@ class CommitPipeline {
 
   void LeadGroup(const std::vector<Waiter*>& group);
   void StageSlots(TurnBatch* batch, std::unordered_map<uint16_t, SlotMeta>* staged);
-  Status ApplyGroup(const std::vector<Waiter*>& group, uint64_t last_lsn) KVS_EXCLUDES(apply_mu_);
+  Status ApplyGroup(const std::vector<Waiter*>& group,
+                    const std::unordered_map<uint16_t, SlotMeta>& staged, uint64_t last_lsn)
+      KVS_EXCLUDES(apply_mu_);
+  void PublishStripes(const std::vector<Waiter*>& group);
+  void PublishSlots(const std::unordered_map<uint16_t, SlotMeta>& staged);
   void LowerDue(const std::vector<Waiter*>& group);
   Status ApplyUpTo(uint64_t lsn) KVS_EXCLUDES(apply_mu_);
   void OnEngineFailure(const Status& cause) KVS_EXCLUDES(mark_mu_);
   uint64_t AdvanceAppended(uint64_t lsn) KVS_EXCLUDES(mark_mu_);
   void BinlogThread();
   void SyncOnce();
+  // Applies what the watermark covers and tells the listeners.
+  void Settle() KVS_EXCLUDES(mark_mu_);
+  void FreezeWatermark(const Status& cause) KVS_EXCLUDES(mark_mu_);
   void TellListeners(uint64_t lsn) KVS_EXCLUDES(listeners_mu_);
   void FinishGroup(const std::vector<Waiter*>& group) KVS_EXCLUDES(queue_mu_);
 
@@ -160,8 +171,10 @@ class CommitPipeline {
   Watermark watermark_ KVS_GUARDED_BY(mark_mu_);
   Status refusal_ KVS_GUARDED_BY(mark_mu_);  // Why writes are refused.
   bool engine_failed_ KVS_GUARDED_BY(mark_mu_) = false;
+  uint64_t told_lsn_ KVS_GUARDED_BY(mark_mu_) = 0;  // What the listeners know.
   std::atomic<uint64_t> watermark_value_;
   std::atomic<bool> refuses_{false};
+  std::atomic<bool> frozen_{false};
   std::atomic<SyncPolicy> policy_{SyncPolicy::kEverySecond};
 
   Mutex listeners_mu_;
@@ -171,7 +184,6 @@ class CommitPipeline {
   CondVar wake_;
   bool stop_ KVS_GUARDED_BY(thread_mu_) = false;
   bool sync_wanted_ KVS_GUARDED_BY(thread_mu_) = false;
-  uint64_t told_lsn_ = 0;  // The binlog thread's own.
   Thread thread_;
 
   std::atomic<uint64_t> records_{0};

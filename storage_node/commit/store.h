@@ -89,7 +89,10 @@ class Store {
   StripeTable& stripes() { return stripes_; }
   CommitPipeline& pipeline() { return *pipeline_; }
   EngineCluster& engines() { return *engines_; }
+  // REQUIRES: has_binlog()
   BinlogWriter& binlog() { return *binlog_; }
+  // False if the log is damaged: the store is read only.
+  bool has_binlog() const { return binlog_ != nullptr; }
   int64_t NowMillis() const { return pipeline_->NowMillis(); }
   const RecoveredLog& recovered() const { return recovered_; }
   uint64_t replayed_records() const { return replayed_records_; }

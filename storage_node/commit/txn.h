@@ -83,6 +83,7 @@ class Txn {
   Status Commit();
 
   bool has_writes() const { return !batch_.empty(); }
+  bool holds_locks() const { return held_.any(); }
   size_t batch_bytes() const { return batch_.ops.ApproximateBytes(); }
   // Whether the command wrote, or read a key that this turn has changed: its reply waits for the
   // turn's record, and becomes an error if that fails.

@@ -251,6 +251,7 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
   txn_.Begin();
   LockKeys(spec, args);
   const size_t reply_start = session->output()->size();
+  const size_t turn_start = session->turn_start();
   CommandContext context{.spec = spec,
                          .args = args,
                          .txn = &txn_,
@@ -259,7 +260,9 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
                          .scan_cursors = scan_cursors_};
   const Status status = HandlerOf(IdOf(spec))(context);
   if (!status.ok()) {
-    session->output()->resize(reply_start);
+    // A commit inside the command may have replaced the replies before it by errors.
+    session->output()->resize(session->turn_start() == turn_start ? reply_start
+                                                                  : session->turn_start());
     context.reply.Error(status);
     metrics_->CountError(status.code());
   }
@@ -275,6 +278,9 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
   }
   session->Observe(txn_.observed_lsn());
   for (const std::string& key : context.expired_keys) {
+    if (!store_->WriteHealth().ok() || store_->IsStalled(static_cast<uint16_t>(SlotOf(key)))) {
+      continue;  // It is invisible all the same, and the sweeper comes again.
+    }
     // The reply said that the key is gone: it waits until that is in the log.
     txn_.Begin();
     const Result<bool> deleted = DeleteIfExpired(&txn_, key);
@@ -305,7 +311,7 @@ void IoWorker::OnCommit(const Status& status, uint64_t lsn) {
 }
 
 void IoWorker::OnTurnEnd() {
-  if (turn_.empty() && !txn_.has_writes()) {
+  if (turn_.empty() && !txn_.has_writes() && !txn_.holds_locks()) {
     return;
   }
   (void)txn_.Commit().ok();  // Its outcome goes to OnCommit().
@@ -341,6 +347,11 @@ void IoWorker::OnWatermark(uint64_t /*lsn*/) {
       session->Flush();
     }
   });
+}
+
+void IoWorker::ResumeSoon(NodeSession* session) {
+  stalled_.push_back(session);
+  loop_.PostAlways([this] { ResumeStalled(); });
 }
 
 void IoWorker::ResumeLater(NodeSession* session) {

@@ -64,9 +64,12 @@ class IoWorker : public TurnHook, public WatermarkListener {
   };
   Outcome Execute(NodeSession* session, CommandArgs args);
   void EnterTurn(NodeSession* session);
+  // Calls session->Resume() in a moment, or at the next turn.
   void ResumeLater(NodeSession* session);
+  void ResumeSoon(NodeSession* session);
   void OnClosed(NodeSession* session);
   uint64_t watermark() const { return store_->pipeline().watermark(); }
+  const CommitPipeline& pipeline() const { return store_->pipeline(); }
   const NodeOptions& options() const { return *options_; }
   MetricCells* metrics() { return metrics_; }
   Txn* txn() { return &txn_; }

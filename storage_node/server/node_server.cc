@@ -60,12 +60,14 @@ Status NodeServer::Start() {
   KVS_RETURN_IF_ERROR(LoadMap());
   KVS_RETURN_IF_ERROR(OpenStore());
   ConnectMetrics();
-  KVS_RETURN_IF_ERROR(StartWorkers());
+  sweeper_ = std::make_unique<SweeperThread>(store_.get(), loop_->clock());
   config_->AddListener([this](const NodeOptionsPtr& before, const NodeOptionsPtr& after) {
     loop_->PostAlways([this, before, after] { OnOptions(*before, after); });
   });
-  sweeper_ = std::make_unique<SweeperThread>(store_.get(), loop_->clock());
-  sweeper_->Start();
+  KVS_RETURN_IF_ERROR(StartWorkers());
+  if (store_->has_binlog()) {
+    sweeper_->Start();
+  }
   KVS_LOG(kInfo, "node {} serves on port {} with {} keys; log replayed: {} records", node_id_,
           port_, store_->slots().total_keys(), store_->replayed_records());
   return Status::Ok();
@@ -287,9 +289,11 @@ void NodeServer::ConnectMetrics() {
   source(kNode_keys, [this] { return store_->slots().total_keys(); });
   source(kNode_expires, [this] { return store_->slots().total_expires(); });
   source(kNode_binlog_appended_lsn, [this] { return store_->pipeline().appended_lsn(); });
-  source(kNode_binlog_synced_lsn, [this] { return store_->binlog().synced_lsn(); });
+  source(kNode_binlog_synced_lsn,
+         [this] { return store_->has_binlog() ? store_->binlog().synced_lsn() : 0; });
   source(kNode_binlog_watermark_lsn, [this] { return store_->pipeline().watermark(); });
-  source(kNode_binlog_bytes, [this] { return store_->binlog().TotalBytes(); });
+  source(kNode_binlog_bytes,
+         [this] { return store_->has_binlog() ? store_->binlog().TotalBytes() : 0; });
   source(kNode_memtable_bytes, [this] {
     uint64_t bytes = 0;
     for (int i = 0; i < store_->engines().instance_count(); ++i) {

@@ -59,11 +59,12 @@ void NodeSession::OnReady(bool readable, bool writable) {
   }
   const size_t before = input_.size();
   const size_t hint = before > 0 ? parser_.size_hint() : 0;
-  if (HasRoom()) {
+  if (HasRoom() && !eof_) {
     if (input_.ReadFrom(fd_.get(), kReadBudget, hint) == IoResult::kClosed) {
       // A client may close its side and still read: it gets the replies that are due.
-      closing_ = true;
-      return output_.empty() ? Close() : UpdateInterest();
+      eof_ = true;
+      closing_ = !starved_ && !stalled_;
+      return closing_ && output_.empty() ? Close() : UpdateInterest();
     }
   } else {
     // Not interested in more, yet the socket reports something: a peer that is gone.
@@ -79,6 +80,7 @@ void NodeSession::OnReady(bool readable, bool writable) {
 
 void NodeSession::Resume() {
   stalled_ = false;
+  resume_posted_ = false;
   ProcessInput();
 }
 
@@ -109,6 +111,8 @@ void NodeSession::ProcessInput() {
         parser_.Reset();
         break;
       case RequestParser::Outcome::kNeedMore:
+        starved_ = false;
+        closing_ |= eof_;
         UpdateInterest();
         return;
       case RequestParser::Outcome::kError:
@@ -118,6 +122,8 @@ void NodeSession::ProcessInput() {
     closing_ |= client_.close_after_reply;
   }
   if (!closed_) {
+    starved_ = input_.size() > 0 && !closing_ && !stalled_ && !HasRoom();
+    closing_ |= eof_ && !starved_ && !stalled_;
     input_.ReleaseIfEmpty();
     UpdateInterest();
   }
@@ -133,8 +139,12 @@ void NodeSession::OnProtocolError() {
 
 void NodeSession::FinishTurn(uint64_t lsn) {
   const uint64_t wanted = std::max(lsn, observed_lsn_);
-  if (wanted > worker_->watermark() && output_.size() > turn_start_) {
-    gates_.push_back({output_offset_ + turn_start_, wanted});
+  if (wanted > worker_->watermark()) {
+    if (output_.size() > turn_start_) {
+      gates_.push_back({output_offset_ + turn_start_, wanted});
+    } else if (!gates_.empty()) {
+      gates_.back().lsn = std::max(gates_.back().lsn, wanted);
+    }
   }
   turn_start_ = output_.size();
   turn_replies_ = 0;
@@ -182,6 +192,13 @@ void NodeSession::Flush() {
     worker_->metrics()->Add(kNode_output_bytes_total, n);
   }
   DropSent();
+  if (!gates_.empty() && worker_->pipeline().frozen()) {
+    return Close();  // What the client waits for can never be acknowledged.
+  }
+  if (starved_ && !resume_posted_ && !in_turn_ && HasRoom()) {
+    resume_posted_ = true;
+    worker_->ResumeSoon(this);
+  }
   if (closing_ && output_.empty() && !in_turn_) {
     return Close();
   }
@@ -209,8 +226,8 @@ void NodeSession::UpdateInterest() {
     return;
   }
   const bool blocked_output = sent_ < output_.size() && gates_.empty() && !in_turn_;
-  worker_->loop()->SetInterest(
-      watch_, static_cast<uint8_t>((HasRoom() ? kReadable : 0) | (blocked_output ? kWritable : 0)));
+  worker_->loop()->SetInterest(watch_, static_cast<uint8_t>((HasRoom() && !eof_ ? kReadable : 0) |
+                                                            (blocked_output ? kWritable : 0)));
 }
 
 }  // namespace kvs

@@ -53,6 +53,8 @@ class NodeSession : public IoHandler {
   bool parked() const { return !gates_.empty(); }
   bool closed() const { return closed_; }
   bool in_turn() const { return in_turn_; }
+  // Where the replies of this turn begin in output(); moves when a part of the turn is committed.
+  size_t turn_start() const { return turn_start_; }
   void set_in_turn(bool in_turn) { in_turn_ = in_turn; }
   int64_t last_active_ms() const { return last_active_ms_; }
   void Close();
@@ -91,6 +93,9 @@ class NodeSession : public IoHandler {
   bool in_turn_ = false;  // On the worker's list.
 
   bool stalled_ = false;
+  bool starved_ = false;  // Whole requests may wait in the input for room.
+  bool resume_posted_ = false;  // Resume() will come because of that.
+  bool eof_ = false;            // The client has closed its side.
   bool closing_ = false;  // No more requests; closes when everything is sent.
   bool closed_ = false;
 };
