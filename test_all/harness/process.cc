@@ -113,6 +113,20 @@ void Process::Signal(int signal) {
   }
 }
 
+Status Process::Pause() {
+  Signal(SIGSTOP);
+  const std::string tasks = "/proc/" + std::to_string(pid_) + "/task";
+  const bool stopped = WaitUntil(5000, [&tasks] {
+    const Result<std::vector<std::string>> threads = ListDir(tasks);
+    return threads.ok() &&
+           std::all_of(threads->begin(), threads->end(), [&tasks](const std::string& thread) {
+             const Result<std::string> stat = ReadFile(tasks + "/" + thread + "/stat");
+             return stat.ok() && stat->find(") T ") != std::string::npos;
+           });
+  });
+  return stopped ? Status::Ok() : Status::Timeout("the process does not stop");
+}
+
 void Process::Kill() {
   if (!Running()) {
     return;

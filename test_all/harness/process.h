@@ -37,6 +37,9 @@ class Process {
   bool Running();
   // Sends a signal; no effect once it has ended.
   void Signal(int signal);
+  // Sends SIGSTOP and waits until every thread has stopped: the signal reaches one of them first,
+  // and on a busy machine the others go on for a while.
+  Status Pause();
   // Sends SIGKILL and waits until the process is gone.
   void Kill();
   // Waits for the end and returns the exit status, or 128 + the signal that ended it.

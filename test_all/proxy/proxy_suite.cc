@@ -186,7 +186,7 @@ TEST_F(ProxyTest, KeysOfASilentNodeFailInTimeAndOthersAreServedMeanwhile) {
   ASSERT_TRUE(Do({"mset", silent, "1", alive, "2"}).is_ok());
   RespClient other = cluster_.proxy()->Connect();
 
-  cluster_.node(1)->process()->Signal(SIGSTOP);
+  ASSERT_EQ(cluster_.node(1)->process()->Pause().ToString(), "ok");
   const int64_t begin = NowMillis();
   ASSERT_TRUE(client_.Send(EncodeWords({"get", silent}) + EncodeWords({"incr", silent})).ok());
   const Result<Reply> meanwhile = other.Do({"get", alive});
