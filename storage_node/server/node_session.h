@@ -93,10 +93,10 @@ class NodeSession : public IoHandler {
   bool in_turn_ = false;  // On the worker's list.
 
   bool stalled_ = false;
-  bool starved_ = false;  // Whole requests may wait in the input for room.
+  bool starved_ = false;        // Whole requests may wait in the input for room.
   bool resume_posted_ = false;  // Resume() will come because of that.
   bool eof_ = false;            // The client has closed its side.
-  bool closing_ = false;  // No more requests; closes when everything is sent.
+  bool closing_ = false;        // No more requests; closes when everything is sent.
   bool closed_ = false;
 };
 
