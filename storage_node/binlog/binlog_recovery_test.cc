@@ -133,7 +133,12 @@ TEST_F(RecoveryTest, ACutAtAnyByteLeavesTheLongestValidPrefix) {
   const std::string whole = MustRead(SegmentPath(dir_.path(), 4));
   const size_t first_cut = whole.size() > 65536 ? whole.size() - 65536 : kBinlogSegmentHeaderSize;
   size_t record = 0;
-  for (size_t cut = first_cut; cut <= whole.size(); ++cut) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  constexpr size_t kStep = 13;  // Every byte is cut in the other builds; these take minutes for it.
+#else
+  constexpr size_t kStep = 1;
+#endif
+  for (size_t cut = first_cut; cut <= whole.size(); cut += kStep) {
     while (record + 1 < starts.size() && starts[record + 1] <= cut) {
       ++record;
     }
