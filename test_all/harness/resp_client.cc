@@ -114,6 +114,10 @@ Status RespClient::Send(std::string_view bytes) {
   return Status::Ok();
 }
 
+void RespClient::FinishSending() {
+  (void)::shutdown(fd_.get(), SHUT_WR);
+}
+
 Result<std::string> RespClient::TakeFrame() {
   const std::string_view rest = std::string_view(input_).substr(input_begin_);
   if (rest.empty()) {

@@ -39,6 +39,8 @@ class RespClient {
   bool connected() const { return fd_.valid(); }
 
   Status Send(std::string_view bytes);
+  // Sends the end of the stream; replies can still be read.
+  void FinishSending();
   // Returns the next whole reply as it was sent.
   //   kUnavailable: the server closed the connection; kTimeout; kCorruption: not RESP
   Result<std::string> ReadFrame();

@@ -128,5 +128,48 @@ TEST_F(ProtocolTest, MalformedRequestsAreTreatedAsRedisDoes) {
   }
 }
 
+// More replies than a connection may hold back: the rest of the pipeline waits for the reader, and
+// goes on although nothing more arrives, even when the client has ended its side.
+TEST_F(ProtocolTest, APipelineWithMoreRepliesThanTheBuffersHoldIsAnsweredWhole) {
+  constexpr size_t kRequests = 4000;
+  const std::string value(4000, 'v');
+  const std::string get = EncodeWords({"get", "pipeline:big"});
+  std::string pipeline;
+  for (size_t i = 0; i < kRequests; ++i) {
+    pipeline += get;
+  }
+  for (Server* server : {cluster_->node(0), cluster_->proxy()}) {
+    ASSERT_TRUE(server->Connect().Do({"set", "pipeline:big", value})->is_ok());
+    for (const bool finish : {false, true}) {
+      SCOPED_TRACE(server->name() + (finish ? ", half closed" : ""));
+      RespClient client = server->Connect();
+      ASSERT_TRUE(client.Send(pipeline).ok());
+      if (finish) {
+        client.FinishSending();
+      }
+      for (size_t i = 0; i < kRequests; ++i) {
+        const Result<std::string> frame = client.ReadFrame();
+        ASSERT_TRUE(frame.ok()) << i << ": " << frame.status().ToString();
+        ASSERT_EQ(frame->size(), value.size() + 9) << i;
+      }
+      bool closed = false;
+      EXPECT_EQ(client.ReadUntilQuiet(finish ? 5000 : 20, &closed), "");
+      EXPECT_EQ(closed, finish);
+    }
+  }
+}
+
+// A connection that is cut in the turn in which it wrote gives back what its write had locked.
+TEST_F(ProtocolTest, AConnectionCutOffBehindAWriteLeavesNothingLocked) {
+  for (int i = 0; i < 20; ++i) {
+    RespClient client = cluster_->node(0)->Connect();
+    ASSERT_TRUE(client.Send("DEL cut:off\r\nPOST / HTTP/1.1\r\n").ok());
+  }
+  // Each io thread, whichever gets the connection, can write the key.
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(cluster_->node(0)->Connect().Ask({"set", "cut:off", "1"}), "OK");
+  }
+}
+
 }  // namespace
 }  // namespace kvs
