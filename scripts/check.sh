@@ -8,7 +8,7 @@ passed=0
 failed=0
 ok() { passed=$((passed + 1)); echo "ok: $1"; }
 bad() { failed=$((failed + 1)); echo "FAILED: $1"; }
-verdict() { if [ -z "$2" ]; then ok "$1"; else echo "$2" | head -20; bad "$1"; fi; }
+verdict() { if [ -z "$2" ]; then ok "$1"; else echo "$2" | head -100; bad "$1"; fi; }
 
 mapfile -t sources < <(git ls-files '*.cc' '*.h')
 mapfile -t scripts < <(git ls-files '*.sh' .ci/run)

@@ -18,7 +18,7 @@ struct NodeAddress {
   uint16_t port = 0;  // Never 0 in a parsed address.
 
   bool empty() const { return host.empty(); }
-  auto operator<=>(const NodeAddress&) const = default;
+  auto operator<=>(const NodeAddress&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // A host name has at most 253 characters in DNS.

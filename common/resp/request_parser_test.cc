@@ -61,7 +61,7 @@ std::vector<Strings> ParseWhole(std::string_view stream, const RequestLimits& li
 
 // Parses in one piece, byte by byte and in random pieces, which must all give the same.
 std::vector<Strings> ParseAnyhow(std::string_view stream, const RequestLimits& limits = {}) {
-  const std::vector<Strings> whole = ParseWhole(stream, limits);
+  std::vector<Strings> whole = ParseWhole(stream, limits);
   EXPECT_EQ(ParseStream(stream, limits, [](size_t) { return size_t{1}; }), whole);
   Random random(7);
   for (int i = 0; i < 20; ++i) {

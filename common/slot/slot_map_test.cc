@@ -153,7 +153,7 @@ TEST(SlotMapTest, SpreadSlotsCoversAllEvenly) {
     int next = 0;
     for (const SlotRange& range : ranges) {
       EXPECT_EQ(range.first, next);
-      const size_t size = static_cast<size_t>(range.last - range.first + 1);
+      const size_t size = static_cast<size_t>(range.last) - range.first + 1;
       EXPECT_TRUE(size == kSlotCount / count || size == kSlotCount / count + 1);
       next = range.last + 1;
     }

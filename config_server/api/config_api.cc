@@ -106,8 +106,8 @@ void ConfigApi::GetNamespace(const HttpRequest& request, const HttpResponder& re
 }
 
 void ConfigApi::DeleteNamespace(const HttpRequest& request, const HttpResponder& responder) {
-  const std::string name = request.Param("name");
-  backend_->DeleteNamespace(name, [responder, name](const Status& status) {
+  const std::string& name = request.Param("name");
+  backend_->DeleteNamespace(name, [responder, name = name](const Status& status) {
     responder.Send(status.ok() ? JsonResponse(Json::MakeObject({{"deleted", name}}))
                                : ErrorResponse(status));
   });
