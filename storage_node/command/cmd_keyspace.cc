@@ -94,23 +94,14 @@ std::string PlaceBetween(std::string_view first, std::string_view last, Random* 
   return place;
 }
 
-// Moves to a random key of a large slot.  The engine alone tells the bounds: they need not be
-// exact.
-Status SeekRandomly(Store* store, uint16_t slot, SlotKeys* keys, Random* random) {
-  std::string prefix;
-  AppendKeyPrefix(slot, store->slots().generation(slot), KeyTag::kMetadata, &prefix);
-  KVS_ASSIGN_OR_RETURN(
-      const std::unique_ptr<EngineIterator> it,
-      store->engines().ForSlot(slot)->NewIterator({.range = {prefix, PrefixEnd(prefix)}}));
-  it->SeekToLast();
-  if (!it->Valid()) {
-    keys->SeekToFirst();
-    return it->status();
+// Moves to a random key of a large slot.
+Status SeekRandomly(SlotKeys* keys, Random* random) {
+  std::string first;
+  std::string last;
+  if (!keys->FindBounds(&first, &last)) {
+    return keys->status();
   }
-  const std::string last(it->key().substr(prefix.size()));
-  it->SeekToFirst();
-  KVS_RETURN_IF_ERROR(it->status());
-  keys->Seek(PlaceBetween(it->key().substr(prefix.size()), last, random));
+  keys->Seek(PlaceBetween(first, last, random));
   if (!keys->Valid() && keys->status().ok()) {
     keys->SeekToFirst();
   }
@@ -127,7 +118,7 @@ Result<std::optional<std::string>> SampleKey(Store* store, uint16_t slot, int64_
     keys.SeekToFirst();
     skip = count == 0 ? 0 : random->Uniform(count);
   } else {
-    KVS_RETURN_IF_ERROR(SeekRandomly(store, slot, &keys, random));
+    KVS_RETURN_IF_ERROR(SeekRandomly(&keys, random));
   }
   std::optional<std::string> found;
   for (uint64_t step = 0; keys.Valid() && step <= skip + kMaxWalk; ++step, keys.Next()) {

@@ -20,12 +20,17 @@ constexpr auto kSyncPeriod = std::chrono::seconds(1);
 
 CommitPipeline::CommitPipeline(const Parts& parts)
     : parts_(parts),
-      group_(parts.engines->NewGroup()),
       appended_lsn_(parts.last_lsn),
       last_time_ms_(static_cast<int64_t>(parts.last_time_ms)),
-      drain_group_(parts.engines->NewGroup()),
+      cached_lsn_(parts.last_lsn),
       watermark_(parts.last_lsn),
-      watermark_value_(parts.last_lsn) {}
+      watermark_value_(parts.last_lsn) {
+  for (int i = 0; i < parts.engines->instance_count(); ++i) {
+    carriers_.push_back(std::make_unique<Carrier>());
+    const MutexLock lock(&carriers_.back()->mu);
+    carriers_.back()->handed_lsn = parts.engines->engine(i)->AppliedLsn();
+  }
+}
 
 CommitPipeline::~CommitPipeline() {
   Stop();
@@ -39,6 +44,9 @@ void CommitPipeline::Start() {
     return;
   }
   thread_ = Thread("binlog", [this] { BinlogThread(); });
+  for (size_t i = 0; i < carriers_.size(); ++i) {
+    carriers_[i]->thread = Thread("hand-over", [this, i] { CarrierThread(static_cast<int>(i)); });
+  }
 }
 
 void CommitPipeline::Stop() {
@@ -51,6 +59,14 @@ void CommitPipeline::Stop() {
     wake_.NotifyAll();
   }
   thread_.Join();
+  for (const auto& carrier : carriers_) {
+    {
+      const MutexLock lock(&carrier->wake_mu);
+      carrier->stop = true;
+      carrier->wake.NotifyAll();
+    }
+    carrier->thread.Join();
+  }
 }
 
 Result<uint64_t> CommitPipeline::Commit(TurnBatch* batch) {
@@ -161,14 +177,9 @@ void CommitPipeline::LeadGroup(const std::vector<Waiter*>& group) {
   if (encoded_.capacity() > 4 * kMaxGroupBytes) {
     std::string().swap(encoded_);  // One giant value does not cost its size for ever.
   }
-  const Status applied = ApplyGroup(group, staged, last);
+  ApplyGroup(group, staged, last);
   LowerDue(group);
-  if (!applied.ok()) {
-    fail(
-        Status::IoError(fmt::format("the write may have been applied: it is in the log, but a "
-                                    "storage instance refuses it ({})",
-                                    applied.message())));
-  }
+  RequestDueHandOvers();
 }
 
 // Only now can the sweeper see the index entries.  Told any earlier, it might look for them in
@@ -196,42 +207,98 @@ void CommitPipeline::PublishSlots(const std::unordered_map<uint16_t, SlotMeta>& 
   }
 }
 
-// Applies the group's records that the watermark covers; the others wait in the pending table.
-// A reader without a lock may come at any point: the stripes tell of a record before slots, pending
-// table or engine show it, and where the watermark moves at once it does so before that, so that
-// nobody waits for news that nobody will send.
-Status CommitPipeline::ApplyGroup(const std::vector<Waiter*>& group,
-                                  const std::unordered_map<uint16_t, SlotMeta>& staged,
-                                  uint64_t last_lsn) {
+// A reader without a lock may come at any point: the stripes tell of a record before slots or cache
+// show it, and where the watermark moves at once it does so before that, so that nobody waits for
+// news that nobody will send.
+void CommitPipeline::ApplyGroup(const std::vector<Waiter*>& group,
+                                const std::unordered_map<uint16_t, SlotMeta>& staged,
+                                uint64_t last_lsn) {
   const MutexLock lock(&apply_mu_);
-  const bool immediate = unapplied_.empty() && policy() != SyncPolicy::kAlways;
-  if (!immediate) {
-    PublishStripes(group);
-    for (Waiter* waiter : group) {
-      pending_.Add(waiter->lsn, waiter->batch->ops.iterator());
-      unapplied_.push_back({waiter->lsn, std::move(waiter->batch->ops)});
-    }
-    PublishSlots(staged);
+  const bool immediate = policy() != SyncPolicy::kAlways;
+  if (immediate) {
     AdvanceAppended(last_lsn);
-    const MutexLock thread_lock(&thread_mu_);
-    sync_wanted_ = true;
-    wake_.NotifyOne();
-    return Status::Ok();
   }
-  AdvanceAppended(last_lsn);
   PublishStripes(group);
   PublishSlots(staged);
-  group_.Clear();
   for (const Waiter* waiter : group) {
     BinlogOpIterator ops = waiter->batch->ops.iterator();
     BinlogOp op;
     while (ops.Next(&op)) {
-      group_.Add(op.slot, {op.type == BinlogOpType::kDelete, op.key, op.value});
+      parts_.cache->Apply(op.slot, {op.type == BinlogOpType::kDelete, op.key, op.value});
     }
   }
-  Status status = parts_.engines->Apply(group_, last_lsn);
-  if (!status.ok()) {
-    OnEngineFailure(status);
+  cached_lsn_.store(last_lsn, std::memory_order_release);
+  if (!immediate) {
+    AdvanceAppended(last_lsn);
+    const MutexLock thread_lock(&thread_mu_);
+    sync_wanted_ = true;
+    wake_.NotifyOne();
+  }
+}
+
+void CommitPipeline::RequestDueHandOvers() {
+  for (int i = 0; i < parts_.engines->instance_count(); ++i) {
+    if (parts_.cache->fresh_bytes(i) >= parts_.hand_over_bytes) {
+      RequestHandOver(i);
+    }
+  }
+}
+
+void CommitPipeline::RequestHandOver(int instance) {
+  Carrier& carrier = *carriers_[static_cast<size_t>(instance)];
+  if (carrier.wanted.load(std::memory_order_relaxed) ||
+      carrier.wanted.exchange(true, std::memory_order_acq_rel)) {
+    return;
+  }
+  const MutexLock lock(&carrier.wake_mu);
+  carrier.wake.NotifyOne();
+}
+
+void CommitPipeline::CarrierThread(int instance) {
+  Carrier& carrier = *carriers_[static_cast<size_t>(instance)];
+  while (true) {
+    {
+      const MutexLock lock(&carrier.wake_mu);
+      while (!carrier.stop && !carrier.wanted.load(std::memory_order_acquire)) {
+        carrier.wake.Wait(&carrier.wake_mu);
+      }
+      if (carrier.stop) {
+        return;
+      }
+    }
+    // Before the hand-over: what comes during it may ask for the next.
+    carrier.wanted.store(false, std::memory_order_release);
+    (void)HandOver(instance).ok();  // A failure is noted; Repair() asks again.
+  }
+}
+
+Status CommitPipeline::HandOver(int instance) {
+  Carrier& carrier = *carriers_[static_cast<size_t>(instance)];
+  const MutexLock carrier_lock(&carrier.mu);
+  RecordCache::HandOver hand_over;
+  uint64_t lsn = 0;
+  {
+    const MutexLock lock(&apply_mu_);
+    parts_.cache->BeginHandOver(instance, &hand_over);
+    lsn = cached_lsn_.load(std::memory_order_relaxed);
+  }
+  RecordCache::Prepare(&hand_over);
+  Status status;
+  if (!hand_over.ops().empty()) {
+    // What may never be acknowledged must not get into an engine.
+    status = policy() == SyncPolicy::kAlways ? parts_.binlog->EnsureSynced(lsn) : Status::Ok();
+    if (!status.ok()) {
+      FreezeWatermark(status);
+    } else {
+      status = parts_.engines->engine(instance)->Apply(hand_over.ops(), lsn);
+      if (!status.ok()) {
+        OnEngineFailure(status);
+      }
+    }
+  }
+  parts_.cache->EndHandOver(&hand_over, status.ok());
+  if (status.ok()) {
+    carrier.handed_lsn = lsn;
   }
   return status;
 }
@@ -241,38 +308,6 @@ uint64_t CommitPipeline::AdvanceAppended(uint64_t lsn) {
   watermark_.OnAppended(lsn);
   watermark_value_.store(watermark_.value(), std::memory_order_release);
   return watermark_.value();
-}
-
-// Applies the waiting records up to `lsn`, then forgets them in the pending table: a reader that no
-// longer finds a key there finds it in the engine.
-Status CommitPipeline::ApplyUpTo(uint64_t lsn) {
-  const MutexLock lock(&apply_mu_);
-  while (!unapplied_.empty() && unapplied_.front().lsn <= lsn) {
-    drain_group_.Clear();
-    size_t count = 0;
-    size_t bytes = 0;
-    uint64_t last = 0;
-    for (const Unapplied& record : unapplied_) {
-      if (record.lsn > lsn || bytes > kMaxGroupBytes) {
-        break;
-      }
-      BinlogOpIterator ops = record.ops.iterator();
-      BinlogOp op;
-      while (ops.Next(&op)) {
-        drain_group_.Add(op.slot, {op.type == BinlogOpType::kDelete, op.key, op.value});
-      }
-      bytes += record.ops.ApproximateBytes();
-      last = record.lsn;
-      ++count;
-    }
-    if (Status status = parts_.engines->Apply(drain_group_, last); !status.ok()) {
-      OnEngineFailure(status);
-      return status;
-    }
-    pending_.RemoveUpTo(last);
-    unapplied_.erase(unapplied_.begin(), unapplied_.begin() + static_cast<int64_t>(count));
-  }
-  return Status::Ok();
 }
 
 void CommitPipeline::OnEngineFailure(const Status& cause) {
@@ -301,14 +336,15 @@ Status CommitPipeline::Repair() {
       return refusal_;
     }
   }
-  // Nothing is appended meanwhile: writes are refused, and the leader applies under this lock.
-  const MutexLock lock(&apply_mu_);
-  const uint64_t applied_through = unapplied_.empty() ? appended_lsn() : unapplied_.front().lsn - 1;
   for (int i = 0; i < parts_.engines->instance_count(); ++i) {
     Engine* engine = parts_.engines->engine(i);
+    Carrier& carrier = *carriers_[static_cast<size_t>(i)];
+    const MutexLock lock(&carrier.mu);
     if (engine->Health().ok()) {
       continue;
     }
+    // What it had; all the rest is still fresh.
+    const uint64_t applied_through = carrier.handed_lsn;
     const auto replay = [this, i, applied_through](uint64_t applied_lsn,
                                                    const Engine::ApplyFunction& apply) -> Status {
       if (applied_lsn >= applied_through) {
@@ -338,13 +374,18 @@ Status CommitPipeline::Repair() {
     }
     KVS_LOG(kWarning, "storage instance {} was closed, reopened and replayed", i);
   }
-  const MutexLock mark_lock(&mark_mu_);
-  engine_failed_ = false;
-  if (!watermark_.frozen()) {
-    refusal_ = Status::Ok();
-    refuses_.store(false, std::memory_order_release);
+  Status refusal;
+  {
+    const MutexLock mark_lock(&mark_mu_);
+    engine_failed_ = false;
+    if (!watermark_.frozen()) {
+      refusal_ = Status::Ok();
+      refuses_.store(false, std::memory_order_release);
+    }
+    refusal = refusal_;
   }
-  return refusal_;
+  RequestDueHandOvers();
+  return refusal;
 }
 
 void CommitPipeline::SetPolicy(SyncPolicy policy) {
@@ -421,15 +462,8 @@ void CommitPipeline::SyncOnce() {
   Settle();
 }
 
-// First the engine, then the news.  If an instance fails, the records stay in the pending table,
-// where every reader finds them, so what is acknowledged may be shown all the same.
 void CommitPipeline::Settle() {
   uint64_t reached = 0;
-  {
-    const MutexLock lock(&mark_mu_);
-    reached = watermark_.value();
-  }
-  (void)ApplyUpTo(reached).ok();
   bool news = false;
   {
     // The leader may have moved it further meanwhile: it never runs backwards.

@@ -2,16 +2,20 @@
 //
 // A thread hands in the batch of a loop turn.  The first in the queue becomes the leader: it stamps
 // the queued batches with LSNs, writes them to the binlog with one append, publishes the stripes'
-// last LSNs, moves the watermark as far as the policy allows and applies what is at or below it to
-// the engines.  What is above waits in the pending table; the binlog thread syncs, moves the
-// watermark, applies and tells the listeners, whose parked replies then leave.  No loop waits for
-// an fsync.  doc/architecture.md has the rules.
+// last LSNs, moves the watermark as far as the policy allows and puts the changes into the record
+// cache, where every reader finds them.  The binlog thread syncs, moves the watermark and tells the
+// listeners, whose parked replies then leave.  No loop waits for an fsync.
+//
+// Each engine instance has a thread that hands the fresh records over to it when there are enough
+// of them: sorted, in one atomic step, and never beyond what is durable enough to be acknowledged.
+// doc/architecture.md has the rules.
 //
 // Failures: a failed append leaves no trace and fails the turn.  A failed fsync freezes the
-// watermark until restart.  A failed engine write leaves the write in the log: the turn hears "may
-// have been applied", further writes are refused, and Repair() reopens the instance.
+// watermark until restart.  A failed engine write costs nothing that was acknowledged: the records
+// stay fresh, further writes are refused, and Repair() reopens the instance.
 //
-// Threads: thread-safe.  Lock order: queue_mu_ < commit order (leadership) < apply_mu_ < mark_mu_.
+// Threads: thread-safe.  Lock order: queue_mu_ < commit order (leadership) < Carrier::mu <
+//          apply_mu_ < mark_mu_.
 // Owner:   Store.
 
 #pragma once
@@ -31,7 +35,7 @@
 #include "common/base/thread.h"
 #include "storage_node/binlog/binlog_record.h"
 #include "storage_node/binlog/binlog_writer.h"
-#include "storage_node/commit/pending_table.h"
+#include "storage_node/cache/record_cache.h"
 #include "storage_node/commit/slot_table.h"
 #include "storage_node/commit/stripe_table.h"
 #include "storage_node/commit/watermark.h"
@@ -75,11 +79,13 @@ class CommitPipeline {
     EngineCluster* engines;
     SlotTable* slots;
     StripeTable* stripes;
+    RecordCache* cache;
     Clock* clock;
     std::string binlog_dir;
     uint64_t epoch;
-    uint64_t last_lsn;      // Of the recovered log; everything up to it is applied.
-    uint64_t last_time_ms;  // Of the newest record in the log.
+    uint64_t last_lsn;       // Of the recovered log; the engines and the cache hold it all.
+    uint64_t last_time_ms;   // Of the newest record in the log.
+    size_t hand_over_bytes;  // An instance with so many fresh bytes is handed them over.
   };
 
   explicit CommitPipeline(const Parts& parts);
@@ -87,11 +93,11 @@ class CommitPipeline {
 
   // Without a binlog (a damaged one is not opened) every write is refused from the start.
   void Start();
-  // Syncs what is appended and stops the binlog thread.
+  // Syncs what is appended and stops the threads.  What is fresh stays in the cache.
   void Stop();
 
   // Writes the batch and returns its LSN.  The effects may be shown once watermark() reaches it.
-  //   kMisconf: nothing was written; kIoError: it is in the log but "may have been applied"
+  //   kMisconf: nothing was written
   // REQUIRES: the caller holds the dirty stripes, and releases them only afterwards
   Result<uint64_t> Commit(TurnBatch* batch) KVS_EXCLUDES(queue_mu_);
 
@@ -99,7 +105,17 @@ class CommitPipeline {
   // The node's clock for expiry: never behind the newest record, never backwards.
   int64_t NowMillis() const;
 
-  const PendingTable& pending() const { return pending_; }
+  // Brings the instance's fresh records to the engine and waits for it.
+  Status HandOver(int instance);
+  // As HandOver(), by the instance's thread and without waiting.
+  void RequestHandOver(int instance);
+  // Everything up to this record is in the cache or in the engines.
+  uint64_t cached_lsn() const { return cached_lsn_.load(std::memory_order_acquire); }
+  // Whether an instance takes its fresh records more slowly than they come.
+  bool IsBehind(int instance) const {
+    return parts_.cache->fresh_bytes(instance) >= 2 * parts_.hand_over_bytes;
+  }
+
   void SetPolicy(SyncPolicy policy) KVS_EXCLUDES(mark_mu_);
   SyncPolicy policy() const { return policy_.load(std::memory_order_relaxed); }
 
@@ -126,26 +142,32 @@ class CommitPipeline {
     Status status;
     uint64_t lsn = 0;
   };
-  // A record between append and apply.
-  struct Unapplied {
-    uint64_t lsn;
-    BinlogBatch ops;
+  // Takes the fresh records of one instance to it.
+  struct Carrier {
+    Mutex mu;  // One hand-over, or one Reopen(), at a time.
+    uint64_t handed_lsn KVS_GUARDED_BY(mu) = 0;
+    std::atomic<bool> wanted{false};
+    Mutex wake_mu;
+    CondVar wake;
+    bool stop KVS_GUARDED_BY(wake_mu) = false;
+    Thread thread;
   };
 
   void LeadGroup(const std::vector<Waiter*>& group);
   void StageSlots(TurnBatch* batch, std::unordered_map<uint16_t, SlotMeta>* staged);
-  Status ApplyGroup(const std::vector<Waiter*>& group,
-                    const std::unordered_map<uint16_t, SlotMeta>& staged, uint64_t last_lsn)
+  void ApplyGroup(const std::vector<Waiter*>& group,
+                  const std::unordered_map<uint16_t, SlotMeta>& staged, uint64_t last_lsn)
       KVS_EXCLUDES(apply_mu_);
+  void RequestDueHandOvers();
+  void CarrierThread(int instance);
   void PublishStripes(const std::vector<Waiter*>& group);
   void PublishSlots(const std::unordered_map<uint16_t, SlotMeta>& staged);
   void LowerDue(const std::vector<Waiter*>& group);
-  Status ApplyUpTo(uint64_t lsn) KVS_EXCLUDES(apply_mu_);
   void OnEngineFailure(const Status& cause) KVS_EXCLUDES(mark_mu_);
   uint64_t AdvanceAppended(uint64_t lsn) KVS_EXCLUDES(mark_mu_);
   void BinlogThread();
   void SyncOnce();
-  // Applies what the watermark covers and tells the listeners.
+  // Publishes the watermark and tells the listeners.
   void Settle() KVS_EXCLUDES(mark_mu_);
   void FreezeWatermark(const Status& cause) KVS_EXCLUDES(mark_mu_);
   void TellListeners(uint64_t lsn) KVS_EXCLUDES(listeners_mu_);
@@ -158,14 +180,13 @@ class CommitPipeline {
 
   // The leader's own, one leader at a time.
   std::string encoded_;
-  EngineGroup group_;
   std::atomic<uint64_t> appended_lsn_;
   std::atomic<int64_t> last_time_ms_;
 
+  // Held while a group enters the cache, so that a hand-over takes whole records.
   Mutex apply_mu_;
-  std::deque<Unapplied> unapplied_ KVS_GUARDED_BY(apply_mu_);
-  EngineGroup drain_group_ KVS_GUARDED_BY(apply_mu_);
-  PendingTable pending_;
+  std::atomic<uint64_t> cached_lsn_;
+  std::vector<std::unique_ptr<Carrier>> carriers_;
 
   mutable Mutex mark_mu_;
   Watermark watermark_ KVS_GUARDED_BY(mark_mu_);

@@ -238,28 +238,24 @@ TEST_F(CommitTest, ANewGenerationHidesASlotAndSurvivesACrash) {
   EXPECT_EQ(store_->slots().dead_generations(SlotFor(3)), std::vector<uint32_t>{1});
 }
 
-TEST(PendingTableTest, MergedIterationShowsTheNewerOfBoth) {
+TEST(MergedIteratorTest, ShowsTheNewerOfBoth) {
   MemoryEngine engine;
   const std::vector<EngineOp> ops = {
       {false, "a", "engine"}, {false, "b", "engine"}, {false, "d", "engine"}};
   ASSERT_TRUE(engine.Apply(ops, 1).ok());
-  BinlogBatch batch;
-  batch.Put(0, "b", "pending");
-  batch.Put(0, "c", "pending");
-  batch.Delete(0, "d");
-  PendingTable pending;
-  pending.Add(2, batch.iterator());
+  RecordCache cache({.instance_count = 1});
+  cache.Apply(0, {false, "b", "fresh"});
+  cache.Apply(0, {false, "c", "fresh"});
+  cache.Apply(0, {true, "d", ""});
 
-  MergedIterator it(pending.Range("a", "z"), *engine.NewIterator({.range = {"a", "z"}}));
+  MergedIterator it(cache.FreshRange(0, "a", "z"), *engine.NewIterator({.range = {"a", "z"}}));
   std::map<std::string, std::string> seen;
   for (it.SeekToFirst(); it.Valid(); it.Next()) {
     seen.emplace(it.key(), it.value());
   }
 
-  EXPECT_EQ(seen, (std::map<std::string, std::string>{
-                      {"a", "engine"}, {"b", "pending"}, {"c", "pending"}}));
-  pending.RemoveUpTo(2);
-  EXPECT_TRUE(pending.empty());
+  EXPECT_EQ(seen,
+            (std::map<std::string, std::string>{{"a", "engine"}, {"b", "fresh"}, {"c", "fresh"}}));
 }
 
 }  // namespace

@@ -14,12 +14,14 @@ namespace kvs {
 namespace {
 
 constexpr auto kMaintenancePeriod = std::chrono::seconds(1);
+// An iteration that meets more fresh records than this asks for a hand-over.
+constexpr size_t kManyFresh = 1000;
 
 }  // namespace
 
-MergedIterator::MergedIterator(std::vector<PendingEntry> pending,
+MergedIterator::MergedIterator(std::vector<FreshRecord> fresh,
                                std::unique_ptr<EngineIterator> engine)
-    : pending_(std::move(pending)), engine_(std::move(engine)) {}
+    : fresh_(std::move(fresh)), engine_(std::move(engine)) {}
 
 void MergedIterator::SeekToFirst() {
   index_ = 0;
@@ -29,15 +31,33 @@ void MergedIterator::SeekToFirst() {
 
 void MergedIterator::Seek(std::string_view target) {
   const auto found =
-      std::lower_bound(pending_.begin(), pending_.end(), target,
-                       [](const PendingEntry& entry, std::string_view t) { return entry.key < t; });
-  index_ = static_cast<size_t>(found - pending_.begin());
+      std::lower_bound(fresh_.begin(), fresh_.end(), target,
+                       [](const FreshRecord& entry, std::string_view t) { return entry.key < t; });
+  index_ = static_cast<size_t>(found - fresh_.begin());
   engine_->Seek(target);
   Settle();
 }
 
+bool MergedIterator::FindBounds(std::string* first, std::string* last) {
+  const bool has_fresh = !fresh_.empty();
+  engine_->SeekToLast();
+  const bool in_engine = engine_->Valid();
+  if (in_engine) {
+    *last = engine_->key();
+    engine_->SeekToFirst();
+  }
+  if (in_engine && engine_->Valid()) {
+    *first = engine_->key();
+  }
+  if (has_fresh) {
+    *first = in_engine ? std::min(*first, fresh_.front().key) : fresh_.front().key;
+    *last = in_engine ? std::max(*last, fresh_.back().key) : fresh_.back().key;
+  }
+  return in_engine || has_fresh;
+}
+
 void MergedIterator::Next() {
-  if (from_pending_) {
+  if (from_fresh_) {
     ++index_;
   } else {
     engine_->Next();
@@ -46,8 +66,8 @@ void MergedIterator::Next() {
 }
 
 void MergedIterator::Settle() {
-  while (index_ < pending_.size()) {
-    const PendingEntry& entry = pending_[index_];
+  while (index_ < fresh_.size()) {
+    const FreshRecord& entry = fresh_[index_];
     if (engine_->Valid() && engine_->key() < entry.key) {
       break;
     }
@@ -55,13 +75,13 @@ void MergedIterator::Settle() {
       engine_->Next();  // Shadowed by the newer change.
     }
     if (entry.value.has_value()) {
-      from_pending_ = true;
+      from_fresh_ = true;
       valid_ = true;
       return;
     }
     ++index_;
   }
-  from_pending_ = false;
+  from_fresh_ = false;
   valid_ = engine_->Valid();
 }
 
@@ -71,6 +91,8 @@ Result<std::unique_ptr<Store>> Store::Open(const StoreOptions& options, Clock* c
   KVS_RETURN_IF_ERROR(CreateDirs(store->binlog_dir_));
   KVS_RETURN_IF_ERROR(CreateDirs(options.dir + "/engine"));
   KVS_RETURN_IF_ERROR(store->OpenEngines());
+  store->cache_ = std::make_unique<RecordCache>(RecordCacheOptions{
+      .instance_count = options.instance_count, .clean_bytes = options.record_cache_bytes});
   KVS_RETURN_IF_ERROR(store->OpenLog());
   KVS_RETURN_IF_ERROR(store->Replay());
   KVS_RETURN_IF_ERROR(store->slots_.Load(*store->engines_));
@@ -79,11 +101,13 @@ Result<std::unique_ptr<Store>> Store::Open(const StoreOptions& options, Clock* c
                             .engines = store->engines_.get(),
                             .slots = &store->slots_,
                             .stripes = &store->stripes_,
+                            .cache = store->cache_.get(),
                             .clock = clock,
                             .binlog_dir = store->binlog_dir_,
                             .epoch = std::max<uint64_t>(store->recovered_.last_epoch, 1),
                             .last_lsn = store->recovered_.last_lsn,
-                            .last_time_ms = store->recovered_.last_time_ms});
+                            .last_time_ms = store->recovered_.last_time_ms,
+                            .hand_over_bytes = store->HandOverBytes()});
   store->pipeline_->SetPolicy(options.sync_policy);
   store->pipeline_->Start();
   Store* raw = store.get();
@@ -151,24 +175,42 @@ Status Store::OpenLog() {
   return Status::Ok();
 }
 
+// The log goes through the cache, as it did before the crash: what was overwritten in it costs the
+// engines nothing.
 Status Store::Replay() {
+  const std::vector<uint64_t> applied = engines_->AppliedLsns();
   const uint64_t from = engines_->MinAppliedLsn() + 1;
   if (from > recovered_.last_lsn) {
     return Status::Ok();
   }
+  const auto hand_over = [this](int instance, uint64_t lsn) -> Status {
+    RecordCache::HandOver records;
+    cache_->BeginHandOver(instance, &records);
+    RecordCache::Prepare(&records);
+    Status status = engines_->engine(instance)->Apply(records.ops(), lsn);
+    cache_->EndHandOver(&records, status.ok());
+    return status;
+  };
   KVS_ASSIGN_OR_RETURN(const std::unique_ptr<BinlogReader> reader,
                        BinlogReader::Open(binlog_dir_, from));
-  EngineGroup group = engines_->NewGroup();
   while (reader->next_lsn() <= recovered_.last_lsn) {
     KVS_ASSIGN_OR_RETURN(const BinlogRecord record, reader->Next());
-    group.Clear();
     BinlogOpIterator it = record.iterator();
     BinlogOp op;
     while (it.Next(&op)) {
-      group.Add(op.slot, {op.type == BinlogOpType::kDelete, op.key, op.value});
+      if (record.stamp.lsn > applied[static_cast<size_t>(engines_->InstanceOf(op.slot))]) {
+        cache_->Apply(op.slot, {op.type == BinlogOpType::kDelete, op.key, op.value});
+      }
     }
-    KVS_RETURN_IF_ERROR(engines_->Apply(group, record.stamp.lsn));
+    for (int i = 0; i < engines_->instance_count(); ++i) {
+      if (cache_->fresh_bytes(i) >= HandOverBytes()) {
+        KVS_RETURN_IF_ERROR(hand_over(i, record.stamp.lsn));
+      }
+    }
     ++replayed_records_;
+  }
+  for (int i = 0; i < engines_->instance_count(); ++i) {
+    KVS_RETURN_IF_ERROR(hand_over(i, recovered_.last_lsn));
   }
   return Status::Ok();
 }
@@ -186,9 +228,12 @@ Status Store::Close() {
   pipeline_->Stop();
   // With everything applied, each instance is at the log's end: the next start replays nothing.
   const uint64_t end = pipeline_->appended_lsn();
-  if (pipeline_->Health().ok() && pipeline_->pending().empty()) {
+  if (pipeline_->Health().ok()) {
     for (int i = 0; i < engines_->instance_count(); ++i) {
-      (void)engines_->engine(i)->MarkPosition(end).ok();  // A failure only costs a replay.
+      // A failure only costs a replay.
+      if (pipeline_->HandOver(i).ok()) {
+        (void)engines_->engine(i)->MarkPosition(end).ok();
+      }
     }
   }
   Status status = engines_->Close();
@@ -217,24 +262,33 @@ Status Store::WriteHealth() const {
 }
 
 Status Store::Get(uint16_t slot, std::string_view engine_key, std::string* value) const {
-  std::optional<std::string> pending;
-  if (pipeline_->pending().Find(engine_key, &pending)) {
-    if (!pending.has_value()) {
+  RecordCache::Ticket ticket;
+  switch (cache_->Get(slot, engine_key, value, &ticket)) {
+    case RecordCache::Found::kValue:
+      return Status::Ok();
+    case RecordCache::Found::kAbsent:
       return Status::NotFound();
-    }
-    *value = std::move(*pending);
-    return Status::Ok();
+    case RecordCache::Found::kMiss:
+      break;
   }
-  return engines_->ForSlot(slot)->Get(engine_key, value);
+  const Status status = engines_->ForSlot(slot)->Get(engine_key, value);
+  if (status.ok() || status.code() == Code::kNotFound) {
+    cache_->Fill(slot, engine_key,
+                 status.ok() ? std::optional<std::string_view>(*value) : std::nullopt, ticket);
+  }
+  return status;
 }
 
 Result<std::unique_ptr<MergedIterator>> Store::NewIterator(uint16_t slot, const std::string& lower,
                                                            const std::string& upper) const {
-  // Pending first: a record that is applied between the two steps is then seen in either.
-  std::vector<PendingEntry> pending = pipeline_->pending().Range(lower, upper);
+  // Fresh ones first: a record that is handed over between the two steps is then seen in either.
+  std::vector<FreshRecord> fresh = cache_->FreshRange(slot, lower, upper);
+  if (fresh.size() > kManyFresh) {
+    pipeline_->RequestHandOver(engines_->InstanceOf(slot));  // The next step need not copy as many.
+  }
   KVS_ASSIGN_OR_RETURN(std::unique_ptr<EngineIterator> engine,
                        engines_->ForSlot(slot)->NewIterator({.range = {lower, upper}}));
-  return std::make_unique<MergedIterator>(std::move(pending), std::move(engine));
+  return std::make_unique<MergedIterator>(std::move(fresh), std::move(engine));
 }
 
 void Store::MaintenanceThread() {
@@ -263,16 +317,19 @@ void Store::PurgeLog() {
   if (binlog_->TotalBytes() < 2 * options_.binlog_segment_size) {
     return;
   }
-  const uint64_t applied_through = std::min(pipeline_->watermark(), engines_->MaxAppliedLsn());
+  // What is up to here is in the engine of any instance without fresh records.
+  const uint64_t cached = std::min(pipeline_->watermark(), pipeline_->cached_lsn());
+  const auto has_fresh = [this](int instance) { return cache_->fresh_bytes(instance) > 0; };
   if (binlog_->TotalBytes() > options_.max_replay_bytes) {
-    const uint64_t flushed = engines_->MinFlushedLsn(applied_through);
+    const uint64_t flushed = engines_->MinFlushedLsn(cached, has_fresh);
     for (int i = 0; i < engines_->instance_count(); ++i) {
-      if (engines_->engine(i)->FlushedLsn() <= flushed) {
-        (void)engines_->engine(i)->Flush().ok();  // A failure shows in the instance's health.
+      // A failure shows in the instance's health.
+      if (engines_->engine(i)->FlushedLsn() <= flushed && pipeline_->HandOver(i).ok()) {
+        (void)engines_->engine(i)->Flush().ok();
       }
     }
   }
-  const uint64_t unneeded = engines_->MinFlushedLsn(applied_through);
+  const uint64_t unneeded = engines_->MinFlushedLsn(cached, has_fresh);
   if (unneeded <= binlog_->FirstLsn()) {
     return;
   }

@@ -34,31 +34,36 @@ struct StoreOptions {
   // Replay at start needs at most about this much log: beyond it lagging instances are flushed.
   uint64_t max_replay_bytes = uint64_t{256} << 20;
   SyncPolicy sync_policy = SyncPolicy::kEverySecond;
-  EngineClusterOptions engines;  // dir and instance_count are set by Open().
+  size_t record_cache_bytes = size_t{256} << 20;  // For clean records.
+  size_t write_behind_bytes = size_t{64} << 20;   // For fresh ones, before they are handed over.
+  EngineClusterOptions engines;                   // dir and instance_count are set by Open().
 };
 
-// Walks a range of engine keys with the pending table merged in.  See EngineIterator.
+// Walks a range of engine keys with the cache's fresh records merged in.  See EngineIterator.
 class MergedIterator {
  public:
-  MergedIterator(std::vector<PendingEntry> pending, std::unique_ptr<EngineIterator> engine);
+  MergedIterator(std::vector<FreshRecord> fresh, std::unique_ptr<EngineIterator> engine);
   bool Valid() const { return valid_; }
   void SeekToFirst();
   void Seek(std::string_view target);
   void Next();
-  std::string_view key() const { return from_pending_ ? pending_[index_].key : engine_->key(); }
+  std::string_view key() const { return from_fresh_ ? fresh_[index_].key : engine_->key(); }
   std::string_view value() const {
-    return from_pending_ ? std::string_view(*pending_[index_].value) : engine_->value();
+    return from_fresh_ ? std::string_view(*fresh_[index_].value) : engine_->value();
   }
   Status status() const { return engine_->status(); }
+  // Sets the first and the last key of the range, deleted ones perhaps included; false if there is
+  // none.  Moves the iterator.
+  bool FindBounds(std::string* first, std::string* last);
 
  private:
   // Settles on the smaller front, skipping what is deleted or shadowed.
   void Settle();
 
-  const std::vector<PendingEntry> pending_;
+  const std::vector<FreshRecord> fresh_;
   const std::unique_ptr<EngineIterator> engine_;
   size_t index_ = 0;
-  bool from_pending_ = false;
+  bool from_fresh_ = false;
   bool valid_ = false;
 };
 
@@ -73,7 +78,7 @@ class Store {
   // REQUIRES: no other thread uses the store any more
   Status Close();
 
-  // Reads an engine key: what is logged but not yet applied, else the engine.
+  // Reads an engine key: from the record cache, else from the engine.
   //   kNotFound: no such key; kUnavailable: the instance is being reopened
   Status Get(uint16_t slot, std::string_view engine_key, std::string* value) const;
   // Walks the engine keys in [lower, upper), all of `slot`.
@@ -81,7 +86,7 @@ class Store {
                                                       const std::string& upper) const;
 
   // Whether a write to the slot would wait for its instance now.
-  bool IsStalled(uint16_t slot) const { return engines_->ForSlot(slot)->IsStalled(); }
+  bool IsStalled(uint16_t slot) const { return pipeline_->IsBehind(engines_->InstanceOf(slot)); }
   // OK, or why writes are refused.
   Status WriteHealth() const;
 
@@ -89,6 +94,7 @@ class Store {
   StripeTable& stripes() { return stripes_; }
   CommitPipeline& pipeline() { return *pipeline_; }
   EngineCluster& engines() { return *engines_; }
+  RecordCache& cache() { return *cache_; }
   // REQUIRES: has_binlog()
   BinlogWriter& binlog() { return *binlog_; }
   // False if the log is damaged: the store is read only.
@@ -103,6 +109,9 @@ class Store {
   Status OpenEngines();
   Status OpenLog();
   Status Replay();
+  size_t HandOverBytes() const {
+    return options_.write_behind_bytes / static_cast<size_t>(options_.instance_count);
+  }
   void MaintenanceThread();
   void PurgeLog();
 
@@ -115,6 +124,7 @@ class Store {
   std::atomic<BinlogWriter*> writer_for_engines_{nullptr};
   std::unique_ptr<BinlogWriter> binlog_;
   std::unique_ptr<EngineCluster> engines_;
+  std::unique_ptr<RecordCache> cache_;
   SlotTable slots_;
   StripeTable stripes_;
   std::unique_ptr<CommitPipeline> pipeline_;

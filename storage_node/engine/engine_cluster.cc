@@ -91,14 +91,16 @@ uint64_t EngineCluster::MaxAppliedLsn() const {
   return *std::max_element(lsns.begin(), lsns.end());
 }
 
-uint64_t EngineCluster::MinFlushedLsn(uint64_t applied_through) const {
+uint64_t EngineCluster::MinFlushedLsn(uint64_t applied_through,
+                                      const std::function<bool(int)>& has_more) const {
   uint64_t min_lsn = applied_through;
-  for (const auto& engine : engines_) {
-    // The applied position is read first: what is applied between the two reads makes the engine
-    // look busy, never idle.  A failed engine has lost what its position does not tell.
-    const uint64_t applied = engine->AppliedLsn();
-    const uint64_t flushed = engine->FlushedLsn();
-    const bool idle = flushed >= applied && engine->Health().ok();
+  for (int i = 0; i < instance_count(); ++i) {
+    // In this order: what comes between two of the reads makes the engine look busy, never idle.  A
+    // failed engine has lost what its position does not tell.
+    const bool waits = has_more && has_more(i);
+    const uint64_t applied = engine(i)->AppliedLsn();
+    const uint64_t flushed = engine(i)->FlushedLsn();
+    const bool idle = !waits && flushed >= applied && engine(i)->Health().ok();
     if (!idle) {
       min_lsn = std::min(min_lsn, flushed);
     }

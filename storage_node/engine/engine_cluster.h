@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -66,8 +67,10 @@ class EngineCluster {
   uint64_t MinAppliedLsn() const;
   uint64_t MaxAppliedLsn() const;
   // Returns the LSN up to which no instance needs the log.  `applied_through` is an LSN up to which
-  // every record was handed to Apply(): an instance with nothing unflushed counts as being there.
-  uint64_t MinFlushedLsn(uint64_t applied_through) const;
+  // every record was handed to Apply(), except for the instances of which `has_more` says that they
+  // still get some: an instance with nothing unflushed counts as being there.
+  uint64_t MinFlushedLsn(uint64_t applied_through,
+                         const std::function<bool(int instance)>& has_more = {}) const;
   // Writes and flushes the position of each instance that has nothing else to flush and whose own
   // is below `up_to_lsn`.  Call before segments up to there are purged: afterwards every instance's
   // position on the disk is at or past it, or the result is an error.

@@ -56,7 +56,10 @@ std::vector<InfoSection> NodeServer::Info() const {
 
   InfoSection memory("Memory");
   AddProcessMemory(&memory);
-  memory.Add("memtable_bytes", value(kNode_memtable_bytes))
+  memory.Add("record_cache_bytes", value(kNode_record_cache_bytes))
+      .Add("record_cache_entries", value(kNode_record_cache_entries))
+      .Add("write_behind_bytes", value(kNode_write_behind_bytes))
+      .Add("memtable_bytes", value(kNode_memtable_bytes))
       .Add("block_cache_bytes", value(kNode_block_cache_bytes));
   sections.push_back(std::move(memory));
 

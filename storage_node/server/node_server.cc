@@ -158,6 +158,8 @@ Status NodeServer::OpenStore() {
   options.binlog_segment_size = ToInt(start_options_->binlog_segment_size);
   options.max_replay_bytes = ToInt(start_options_->binlog_max_replay);
   options.sync_policy = ParseSyncPolicy(start_options_->binlog_sync);
+  options.record_cache_bytes = ToInt(start_options_->record_cache_size);
+  options.write_behind_bytes = ToInt(start_options_->write_behind_size);
   options.engines.block_cache_bytes = ToInt(start_options_->block_cache_size);
   options.engines.leveldb.write_buffer_size = ToInt(start_options_->write_buffer_size);
   options.engines.leveldb.max_open_files = static_cast<int>(start_options_->max_open_files);
@@ -225,6 +227,7 @@ void NodeServer::OnOptions(const NodeOptions& before, const NodeOptionsPtr& afte
       SetLogLevel(*level);
     }
   }
+  store_->cache().set_clean_bytes(ToInt(after->record_cache_size));
   if (before.binlog_sync != after->binlog_sync) {
     store_->pipeline().SetPolicy(ParseSyncPolicy(after->binlog_sync));
   }
@@ -301,6 +304,16 @@ void NodeServer::ConnectMetrics() {
     }
     return bytes;
   });
+  const auto cache = [this](int metric, uint64_t RecordCacheStats::*field) {
+    metrics_.SetSource(
+        metric, [this, field] { return static_cast<int64_t>(store_->cache().stats().*field); });
+  };
+  cache(kNode_record_cache_bytes, &RecordCacheStats::clean_bytes);
+  cache(kNode_record_cache_entries, &RecordCacheStats::entries);
+  cache(kNode_write_behind_bytes, &RecordCacheStats::fresh_bytes);
+  cache(kNode_record_cache_hits_total, &RecordCacheStats::hits);
+  cache(kNode_record_cache_misses_total, &RecordCacheStats::misses);
+  cache(kNode_record_cache_evictions_total, &RecordCacheStats::evicted);
   source(kNode_block_cache_bytes,
          [this] { return store_->engines().engine(0)->Stats().block_cache_bytes; });
 }

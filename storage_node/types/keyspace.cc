@@ -175,6 +175,16 @@ void SlotKeys::SeekAfter(std::string_view user_key) {
   Seek(std::string(user_key) + '\0');  // No key lies between.
 }
 
+bool SlotKeys::FindBounds(std::string* first, std::string* last) {
+  valid_ = false;
+  if (!it_->FindBounds(first, last)) {
+    return false;
+  }
+  first->erase(0, prefix_.size());
+  last->erase(0, prefix_.size());
+  return true;
+}
+
 void SlotKeys::Next() {
   KVS_CHECK(valid_);
   it_->Next();

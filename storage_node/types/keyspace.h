@@ -104,6 +104,8 @@ class SlotKeys {
   // Moves to the first key at or after `user_key`.
   void Seek(std::string_view user_key);
   void SeekAfter(std::string_view user_key);
+  // Sets the first and the last user key, roughly; false if there is none.  Seek afterwards.
+  bool FindBounds(std::string* first, std::string* last);
   // REQUIRES: Valid()
   void Next();
 

@@ -100,8 +100,8 @@ Result<size_t> Sweeper::SweepDeadGenerations(uint16_t slot, size_t limit) {
   const uint32_t live = store_->slots().generation(slot);
   const std::string lower = GenerationLower(slot, kMetaGeneration + 1);
   const std::string upper = GenerationLower(slot, live);
-  if (!store_->pipeline().pending().Range(lower, upper).empty()) {
-    return Status::Busy("records of a dead generation wait to be acknowledged");
+  if (!store_->cache().DropFresh(slot, lower, upper)) {
+    return Status::Busy("records of a dead generation are on their way into the engine");
   }
   Engine* engine = store_->engines().ForSlot(slot);
   std::vector<std::string> keys;
@@ -157,6 +157,9 @@ Result<bool> Sweeper::SweepSlots(int64_t deadline_us) {
         return true;
       }
       const Result<size_t> swept = SweepDeadGenerations(dead_slot_, kRecordsPerBatch);
+      if (swept.status().code() == Code::kBusy) {
+        break;  // Its turn comes again.
+      }
       if (!swept.ok()) {
         dead_slot_ = NextSlot(dead_slot_);
         return swept.status();

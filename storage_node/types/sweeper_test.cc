@@ -59,6 +59,12 @@ class SweeperTest : public testing::Test {
     txn.StartNewGeneration(slot);
     ASSERT_TRUE(txn.Commit().ok());
   }
+  // Brings everything from the cache into the engines.
+  void HandOver() {
+    for (int i = 0; i < store_->engines().instance_count(); ++i) {
+      ASSERT_TRUE(store_->pipeline().HandOver(i).ok());
+    }
+  }
   int64_t Now() const { return clock_.WallMillis(); }
   static uint16_t Slot(const std::string& key) { return static_cast<uint16_t>(SlotOf(key)); }
   // The engine keys of generations that do not live any more.
@@ -163,6 +169,7 @@ TEST_F(SweeperTest, DeadGenerationsGoInBatchesAndAreForgottenAtTheEnd) {
   Put("{t}alive", 0);
   Flush(slot);
   Put("{t}alive", 0);
+  HandOver();
   ASSERT_EQ(store_->slots().dead_generations(slot), (std::vector<uint32_t>{1, 2}));
   Sweeper sweeper(store_.get(), &clock_);
 
@@ -178,11 +185,29 @@ TEST_F(SweeperTest, DeadGenerationsGoInBatchesAndAreForgottenAtTheEnd) {
   EXPECT_TRUE(store_->Get(slot, MetadataKey(slot, 3, "{t}alive"), &value).ok());
 }
 
+TEST_F(SweeperTest, DeadRecordsThatTheEngineNeverGotAreDropped) {
+  const uint16_t slot = Slot("{t}");
+  for (int i = 0; i < 10; ++i) {
+    Put("{t}" + std::to_string(i), 0);
+  }
+  Flush(slot);
+  Put("{t}alive", 0);
+  Sweeper sweeper(store_.get(), &clock_);
+
+  EXPECT_EQ(*sweeper.SweepDeadGenerations(slot, 100), 0U);
+
+  HandOver();
+  EXPECT_EQ(CountDeadRecords(slot), 0U);
+  std::string value;
+  EXPECT_TRUE(store_->engines().ForSlot(slot)->Get(MetadataKey(slot, 2, "{t}alive"), &value).ok());
+}
+
 TEST_F(SweeperTest, WhatACrashBringsBackOfAForgottenGenerationIsSweptAgain) {
   const uint16_t slot = Slot("{t}");
   for (int i = 0; i < 10; ++i) {
     Put("{t}" + std::to_string(i), 0);
   }
+  HandOver();
   Flush(slot);
   Sweeper sweeper(store_.get(), &clock_);
   ASSERT_EQ(*sweeper.SweepDeadGenerations(slot, 100), 10U);

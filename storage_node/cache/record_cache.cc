@@ -1,0 +1,481 @@
+#include "storage_node/cache/record_cache.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "common/base/check.h"
+#include "common/base/random.h"
+
+namespace kvs {
+namespace {
+
+constexpr size_t kMinPartitions = 128;
+constexpr size_t kMaxPartitions = 4096;
+// Keeps the rehash of a partition's table below a millisecond.
+constexpr size_t kPartitionBytes = size_t{2} << 20;
+constexpr size_t kFirstBuckets = 64;
+// A hand-over lets others at the partition after so many entries.
+constexpr size_t kEntriesPerLock = 128;
+
+uint64_t Fold(uint64_t a, uint64_t b) {
+  const auto product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+uint64_t Load64(const char* p) {
+  uint64_t word = 0;
+  std::memcpy(&word, p, sizeof(word));
+  return word;
+}
+
+size_t SubsOf(const RecordCacheOptions& options) {
+  const size_t wanted =
+      std::clamp(options.clean_bytes / kPartitionBytes, kMinPartitions, kMaxPartitions);
+  return std::max<size_t>(wanted / static_cast<size_t>(options.instance_count), 1);
+}
+
+}  // namespace
+
+// One allocation: this and, behind it, the bytes of key and value.
+struct RecordCache::Entry {
+  Entry* next;       // In the bucket.
+  Entry* slot_prev;  // Among the slot's fresh entries.
+  Entry* slot_next;
+  uint32_t hash;
+  uint32_t fresh_index;  // Where Partition::fresh has it.
+  uint32_t round;        // The partition's round in which it became fresh.
+  uint32_t key_size;
+  uint32_t value_size;
+  uint32_t value_capacity;
+  uint16_t slot;
+  bool fresh;
+  bool absent;
+  bool orphan;  // Replaced while it was handed over: nobody finds it any more.
+  bool used;    // Since the clock hand came by.
+
+  char* bytes() { return reinterpret_cast<char*>(this + 1); }
+  const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
+  std::string_view key() const { return {bytes(), key_size}; }
+  std::string_view value() const { return {bytes() + key_size, value_size}; }
+  size_t memory() const { return sizeof(Entry) + key_size + value_capacity; }
+
+  static Entry* New(uint16_t slot, uint32_t hash, std::string_view key, size_t value_size) {
+    auto* entry = new (::operator new(sizeof(Entry) + key.size() + value_size)) Entry{};
+    entry->slot = slot;
+    entry->hash = hash;
+    entry->key_size = static_cast<uint32_t>(key.size());
+    entry->value_capacity = static_cast<uint32_t>(value_size);
+    if (!key.empty()) {
+      std::memcpy(entry->bytes(), key.data(), key.size());
+    }
+    return entry;
+  }
+  static void Free(Entry* entry) { ::operator delete(entry); }
+
+  // REQUIRES: value.size() <= value_capacity
+  void SetValue(bool is_absent, std::string_view value) {
+    absent = is_absent;
+    value_size = static_cast<uint32_t>(value.size());
+    if (!value.empty()) {
+      std::memcpy(bytes() + key_size, value.data(), value.size());
+    }
+  }
+};
+
+// A hash table with chains.  Fresh entries are listed twice: all of them in `fresh`, for the next
+// hand-over, and by slot for iterations.  While a round is handed over its entries do not change:
+// a new value of the same key gets an entry of its own and the old one becomes an orphan.
+struct alignas(64) RecordCache::Partition {
+  mutable Mutex mu;
+  std::vector<Entry*> buckets KVS_GUARDED_BY(mu) = std::vector<Entry*>(kFirstBuckets);
+  std::vector<Entry*> fresh KVS_GUARDED_BY(mu);
+  // The first fresh entry of each slot; index: the slot's rank within the partition.
+  std::vector<Entry*> slot_heads KVS_GUARDED_BY(mu);
+  size_t rank_divisor = 1;
+  size_t entry_count KVS_GUARDED_BY(mu) = 0;
+  size_t clean_bytes KVS_GUARDED_BY(mu) = 0;
+  size_t hand KVS_GUARDED_BY(mu) = 0;
+  uint32_t round KVS_GUARDED_BY(mu) = 0;
+  uint64_t hand_overs KVS_GUARDED_BY(mu) = 0;
+  uint64_t hits KVS_GUARDED_BY(mu) = 0;
+  uint64_t misses KVS_GUARDED_BY(mu) = 0;
+  uint64_t evicted KVS_GUARDED_BY(mu) = 0;
+
+  ~Partition() KVS_NO_THREAD_SAFETY_ANALYSIS {
+    for (Entry* entry : buckets) {
+      while (entry != nullptr) {
+        Entry* const next = entry->next;
+        Entry::Free(entry);
+        entry = next;
+      }
+    }
+  }
+
+  // Returns the link that points to the entry of `key`, or to the end of its chain.
+  Entry** Find(uint32_t hash, std::string_view key) KVS_REQUIRES(mu) {
+    Entry** link = &buckets[hash & (buckets.size() - 1)];
+    while (*link != nullptr && ((*link)->hash != hash || (*link)->key() != key)) {
+      link = &(*link)->next;
+    }
+    return link;
+  }
+  void Insert(Entry** link, Entry* entry) KVS_REQUIRES(mu) {
+    entry->next = nullptr;
+    *link = entry;
+    ++entry_count;
+    if (entry_count > buckets.size()) {
+      Grow();
+    }
+  }
+  void Grow() KVS_REQUIRES(mu) {
+    std::vector<Entry*> larger(buckets.size() * 2);
+    for (Entry* entry : buckets) {
+      while (entry != nullptr) {
+        Entry* const next = entry->next;
+        Entry*& head = larger[entry->hash & (larger.size() - 1)];
+        entry->next = head;
+        head = entry;
+        entry = next;
+      }
+    }
+    buckets.swap(larger);
+    hand = 0;
+  }
+  Entry*& SlotHead(uint16_t slot) KVS_REQUIRES(mu) {
+    const size_t rank = slot / rank_divisor;
+    if (rank >= slot_heads.size()) {
+      slot_heads.resize(rank + 1);
+    }
+    return slot_heads[rank];
+  }
+  void LinkToSlot(Entry* entry) KVS_REQUIRES(mu) {
+    Entry*& head = SlotHead(entry->slot);
+    entry->slot_prev = nullptr;
+    entry->slot_next = head;
+    if (head != nullptr) {
+      head->slot_prev = entry;
+    }
+    head = entry;
+  }
+  void UnlinkFromSlot(Entry* entry) KVS_REQUIRES(mu) {
+    (entry->slot_prev != nullptr ? entry->slot_prev->slot_next : SlotHead(entry->slot)) =
+        entry->slot_next;
+    if (entry->slot_next != nullptr) {
+      entry->slot_next->slot_prev = entry->slot_prev;
+    }
+  }
+  // Lists the entry for the next hand-over.
+  void AddToFresh(Entry* entry) KVS_REQUIRES(mu) {
+    entry->fresh = true;
+    entry->round = round;
+    entry->fresh_index = static_cast<uint32_t>(fresh.size());
+    fresh.push_back(entry);
+  }
+  bool InHandOver(const Entry* entry) const KVS_REQUIRES(mu) {
+    return entry->fresh && entry->round != round;
+  }
+  void RemoveFromTable(Entry* entry) KVS_REQUIRES(mu) {
+    Entry** link = Find(entry->hash, entry->key());
+    KVS_CHECK(*link == entry);
+    *link = entry->next;
+    --entry_count;
+  }
+
+  // Moves the clock hand until the clean entries fit.
+  void Evict(size_t budget) KVS_REQUIRES(mu) {
+    // Two rounds of the hand see every entry once without its mark; more would find no clean ones.
+    for (size_t steps = 2 * buckets.size(); clean_bytes > budget && steps > 0; --steps) {
+      hand = (hand + 1) & (buckets.size() - 1);
+      Entry** link = &buckets[hand];
+      while (*link != nullptr) {
+        Entry* const entry = *link;
+        if (entry->fresh || entry->used) {
+          entry->used = false;
+          link = &entry->next;
+          continue;
+        }
+        *link = entry->next;
+        clean_bytes -= entry->memory();
+        --entry_count;
+        ++evicted;
+        Entry::Free(entry);
+      }
+    }
+  }
+};
+
+RecordCache::RecordCache(const RecordCacheOptions& options)
+    : max_clean_value_(options.max_clean_value),
+      seed_(Random::FromKernel().Next()),
+      clean_budget_(options.clean_bytes),
+      instances_(static_cast<size_t>(options.instance_count)),
+      subs_(SubsOf(options)),
+      partition_count_(subs_ * instances_.size()),
+      partitions_(new Partition[partition_count_]) {
+  for (size_t i = 0; i < partition_count_; ++i) {
+    partitions_[i].rank_divisor = partition_count_;
+  }
+}
+
+RecordCache::~RecordCache() = default;
+
+// Slot s belongs to instance s mod N; the partitions of an instance stand side by side.
+size_t RecordCache::PartitionOf(uint16_t slot) const {
+  const size_t count = instances_.size();
+  return slot % count * subs_ + slot / count % subs_;
+}
+
+RecordCache::Partition& RecordCache::At(uint16_t slot) const {
+  return partitions_[PartitionOf(slot)];
+}
+
+uint32_t RecordCache::HashOf(std::string_view key) const {
+  constexpr uint64_t kFirst = 0x9e3779b97f4a7c15;
+  constexpr uint64_t kSecond = 0xd6e8feb86659fd93;
+  uint64_t hash = seed_ ^ Fold(key.size() + 1, kFirst);
+  const char* p = key.data();
+  size_t left = key.size();
+  for (; left >= 8; p += 8, left -= 8) {
+    hash = Fold(hash ^ Load64(p), kSecond);
+  }
+  uint64_t tail = 0;
+  if (left > 0) {
+    std::memcpy(&tail, p, left);
+  }
+  hash = Fold(hash ^ tail, kFirst);
+  return static_cast<uint32_t>(hash ^ (hash >> 32));
+}
+
+RecordCache::Found RecordCache::Get(uint16_t slot, std::string_view key, std::string* value,
+                                    Ticket* ticket) {
+  const uint32_t hash = HashOf(key);
+  Partition& partition = At(slot);
+  const MutexLock lock(&partition.mu);
+  Entry* const entry = *partition.Find(hash, key);
+  if (entry == nullptr) {
+    ++partition.misses;
+    ticket->hand_overs = partition.hand_overs;
+    return Found::kMiss;
+  }
+  ++partition.hits;
+  entry->used = true;
+  if (entry->absent) {
+    return Found::kAbsent;
+  }
+  value->assign(entry->value());
+  return Found::kValue;
+}
+
+void RecordCache::Fill(uint16_t slot, std::string_view key, std::optional<std::string_view> value,
+                       const Ticket& ticket) {
+  if (value.has_value() && value->size() > max_clean_value_) {
+    return;
+  }
+  const size_t budget = CleanBudget();
+  const uint32_t hash = HashOf(key);
+  Partition& partition = At(slot);
+  const MutexLock lock(&partition.mu);
+  Entry** const link = partition.Find(hash, key);
+  // A change since the miss either is still here, or a hand-over has ended since.
+  if (*link != nullptr || partition.hand_overs != ticket.hand_overs || budget == 0) {
+    return;
+  }
+  const std::string_view bytes = value.value_or(std::string_view());
+  Entry* const entry = Entry::New(slot, hash, key, bytes.size());
+  entry->SetValue(!value.has_value(), bytes);
+  partition.Insert(link, entry);
+  partition.clean_bytes += entry->memory();
+  if (partition.clean_bytes > budget) {
+    partition.Evict(budget);
+  }
+}
+
+void RecordCache::Apply(uint16_t slot, const EngineOp& op) {
+  const uint32_t hash = HashOf(op.key);
+  InstanceState& instance = InstanceFor(slot);
+  Partition& partition = At(slot);
+  const MutexLock lock(&partition.mu);
+  Entry** const link = partition.Find(hash, op.key);
+  Entry* const old = *link;
+  const bool fits = old != nullptr && op.value.size() <= old->value_capacity &&
+                    old->value_capacity <= 2 * op.value.size() + 64;
+  if (fits && !partition.InHandOver(old)) {
+    if (!old->fresh) {
+      partition.clean_bytes -= old->memory();
+      instance.fresh_bytes.fetch_add(old->memory(), std::memory_order_acq_rel);
+      partition.AddToFresh(old);
+      partition.LinkToSlot(old);
+    }
+    old->SetValue(op.is_delete, op.value);
+    old->used = true;
+    return;
+  }
+  Entry* const entry = Entry::New(slot, hash, op.key, op.value.size());
+  entry->SetValue(op.is_delete, op.value);
+  entry->used = true;
+  instance.fresh_bytes.fetch_add(entry->memory(), std::memory_order_acq_rel);
+  if (old == nullptr) {
+    partition.Insert(link, entry);
+    partition.AddToFresh(entry);
+    partition.LinkToSlot(entry);
+    return;
+  }
+  entry->next = old->next;
+  *link = entry;
+  if (!old->fresh) {
+    partition.clean_bytes -= old->memory();
+    partition.AddToFresh(entry);
+    Entry::Free(old);
+  } else if (partition.InHandOver(old)) {
+    partition.UnlinkFromSlot(old);
+    old->orphan = true;  // EndHandOver() frees it.
+    partition.AddToFresh(entry);
+  } else {
+    partition.UnlinkFromSlot(old);
+    entry->fresh = true;
+    entry->round = old->round;
+    entry->fresh_index = old->fresh_index;
+    partition.fresh[entry->fresh_index] = entry;
+    instance.fresh_bytes.fetch_sub(old->memory(), std::memory_order_acq_rel);
+    Entry::Free(old);
+  }
+  partition.LinkToSlot(entry);
+}
+
+std::vector<FreshRecord> RecordCache::FreshRange(uint16_t slot, std::string_view lower,
+                                                 std::string_view upper) const {
+  std::vector<FreshRecord> records;
+  {
+    Partition& partition = At(slot);
+    const MutexLock lock(&partition.mu);
+    for (const Entry* entry = partition.SlotHead(slot); entry != nullptr;
+         entry = entry->slot_next) {
+      const std::string_view key = entry->key();
+      if (key >= lower && (upper.empty() || key < upper)) {
+        records.push_back({std::string(key), entry->absent
+                                                 ? std::nullopt
+                                                 : std::optional(std::string(entry->value()))});
+      }
+    }
+  }
+  std::sort(records.begin(), records.end(),
+            [](const FreshRecord& a, const FreshRecord& b) { return a.key < b.key; });
+  return records;
+}
+
+bool RecordCache::DropFresh(uint16_t slot, std::string_view lower, std::string_view upper) {
+  bool all = true;
+  Partition& partition = At(slot);
+  const MutexLock lock(&partition.mu);
+  Entry* next = nullptr;
+  for (Entry* entry = partition.SlotHead(slot); entry != nullptr; entry = next) {
+    next = entry->slot_next;
+    if (entry->key() < lower || entry->key() >= upper) {
+      continue;
+    }
+    if (partition.InHandOver(entry)) {
+      all = false;
+      continue;
+    }
+    Entry* const last = partition.fresh.back();
+    last->fresh_index = entry->fresh_index;
+    partition.fresh[entry->fresh_index] = last;
+    partition.fresh.pop_back();
+    partition.UnlinkFromSlot(entry);
+    partition.RemoveFromTable(entry);
+    InstanceFor(slot).fresh_bytes.fetch_sub(entry->memory(), std::memory_order_acq_rel);
+    Entry::Free(entry);
+  }
+  return all;
+}
+
+void RecordCache::BeginHandOver(int instance, HandOver* hand_over) {
+  hand_over->instance_ = instance;
+  hand_over->ops_.clear();
+  hand_over->entries_.assign(subs_, {});
+  for (size_t sub = 0; sub < subs_; ++sub) {
+    Partition& partition = partitions_[static_cast<size_t>(instance) * subs_ + sub];
+    const MutexLock lock(&partition.mu);
+    hand_over->entries_[sub].swap(partition.fresh);
+    ++partition.round;
+  }
+}
+
+// The entries are constant until the end of the hand-over, but for links and marks, which are
+// guarded by the lock and not looked at here.
+void RecordCache::Prepare(HandOver* hand_over) {
+  size_t count = 0;
+  for (const auto& entries : hand_over->entries_) {
+    count += entries.size();
+  }
+  hand_over->ops_.reserve(count);
+  for (const auto& entries : hand_over->entries_) {
+    for (const Entry* entry : entries) {
+      hand_over->ops_.push_back({entry->absent, entry->key(), entry->value()});
+    }
+  }
+  std::sort(hand_over->ops_.begin(), hand_over->ops_.end(),
+            [](const EngineOp& a, const EngineOp& b) { return a.key < b.key; });
+}
+
+void RecordCache::EndHandOver(HandOver* hand_over, bool written) {
+  hand_over->ops_.clear();
+  for (size_t sub = 0; sub < subs_; ++sub) {
+    Partition& partition = partitions_[static_cast<size_t>(hand_over->instance_) * subs_ + sub];
+    const std::vector<Entry*>& entries = hand_over->entries_[sub];
+    for (size_t begin = 0; begin < entries.size(); begin += kEntriesPerLock) {
+      const MutexLock lock(&partition.mu);
+      // Before the first clean entry can be evicted: a reader that missed it must not fill in.
+      ++partition.hand_overs;
+      const size_t end = std::min(begin + kEntriesPerLock, entries.size());
+      for (size_t i = begin; i < end; ++i) {
+        FinishEntry(&partition, entries[i], written);
+      }
+      partition.Evict(CleanBudget());
+    }
+  }
+  hand_over->entries_.clear();
+}
+
+void RecordCache::FinishEntry(Partition* partition, Entry* entry, bool written) {
+  InstanceState& instance = InstanceFor(entry->slot);
+  if (!written && !entry->orphan) {
+    partition->AddToFresh(entry);
+    return;
+  }
+  instance.fresh_bytes.fetch_sub(entry->memory(), std::memory_order_acq_rel);
+  if (entry->orphan) {
+    Entry::Free(entry);
+    return;
+  }
+  entry->fresh = false;
+  partition->UnlinkFromSlot(entry);
+  // A record without a value (a deletion, an entry of an index) is of no use to a reader.
+  if (entry->absent || entry->value_size == 0 || entry->value_capacity > max_clean_value_ ||
+      CleanBudget() == 0) {
+    partition->RemoveFromTable(entry);
+    Entry::Free(entry);
+    return;
+  }
+  partition->clean_bytes += entry->memory();
+}
+
+RecordCacheStats RecordCache::stats() const {
+  RecordCacheStats stats;
+  for (size_t i = 0; i < partition_count_; ++i) {
+    const Partition& partition = partitions_[i];
+    const MutexLock lock(&partition.mu);
+    stats.entries += partition.entry_count;
+    stats.clean_bytes += partition.clean_bytes;
+    stats.hits += partition.hits;
+    stats.misses += partition.misses;
+    stats.evicted += partition.evicted;
+  }
+  for (const InstanceState& instance : instances_) {
+    stats.fresh_bytes += instance.fresh_bytes.load(std::memory_order_relaxed);
+  }
+  return stats;
+}
+
+}  // namespace kvs

@@ -1,0 +1,144 @@
+// RecordCache: the engine's hot records in a hash table, and every record that it does not have
+// yet.
+//
+// The commit leader puts each change in here and nowhere else: reads find it at once, and it stays
+// ("fresh") until it has been handed over to its engine instance, in the order of the keys and with
+// everything that was overwritten meanwhile left out.  That is far cheaper than an insertion into
+// LevelDB's skiplist for each write; the log makes it safe.  What the engine has may stay as a copy
+// ("clean") that a byte budget and a clock hand evict.  Absent keys are remembered too.
+//
+// Partitions: each belongs to one instance and to some of its slots, and has a lock of its own.
+//
+//   RecordCache::Ticket ticket;
+//   switch (cache.Get(slot, key, &value, &ticket)) { ... }   // A miss: read the engine, then
+//   cache.Fill(slot, key, value_or_nothing, ticket);
+//
+// Threads: thread-safe.  Apply() comes from one thread at a time, and BeginHandOver() never runs
+//          beside it (CommitPipeline's apply lock).
+// Owner:   Store.
+
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/mutex.h"
+#include "storage_node/engine/engine.h"
+
+namespace kvs {
+
+struct RecordCacheOptions {
+  int instance_count = 8;
+  // What clean records may take, in bytes, bookkeeping included; fresh ones are not counted here.
+  size_t clean_bytes = size_t{256} << 20;
+  // A longer value is not kept once the engine has it.
+  size_t max_clean_value = size_t{16} << 10;
+};
+
+// A record as an iteration sees it.
+struct FreshRecord {
+  std::string key;
+  std::optional<std::string> value;  // Nothing: deleted.
+};
+
+struct RecordCacheStats {
+  uint64_t entries = 0;
+  uint64_t clean_bytes = 0;
+  uint64_t fresh_bytes = 0;
+  uint64_t hits = 0;  // Of reads that found a value, or that there is none.
+  uint64_t misses = 0;
+  uint64_t evicted = 0;
+};
+
+class RecordCache {
+ private:
+  struct Entry;
+
+ public:
+  enum class Found { kMiss, kValue, kAbsent };
+
+  // Tells Fill() whether what was read from the engine may have become outdated.
+  struct Ticket {
+    uint64_t hand_overs = 0;
+  };
+
+  // The fresh records of one instance on their way to the engine.  `ops` are sorted by key and
+  // point into the cache until EndHandOver().
+  class HandOver {
+   public:
+    const std::vector<EngineOp>& ops() const { return ops_; }
+
+   private:
+    friend class RecordCache;
+    int instance_ = 0;
+    std::vector<std::vector<Entry*>> entries_;  // By partition of the instance.
+    std::vector<EngineOp> ops_;
+  };
+
+  explicit RecordCache(const RecordCacheOptions& options);
+  ~RecordCache();
+  RecordCache(const RecordCache&) = delete;
+  RecordCache& operator=(const RecordCache&) = delete;
+
+  // Looks for a record.  After kMiss `*ticket` serves for Fill().
+  Found Get(uint16_t slot, std::string_view key, std::string* value, Ticket* ticket);
+  // Remembers what the engine said after a miss, unless the key has been changed since.
+  void Fill(uint16_t slot, std::string_view key, std::optional<std::string_view> value,
+            const Ticket& ticket);
+  // Makes the change the newest state of its key.
+  void Apply(uint16_t slot, const EngineOp& op);
+
+  // Returns copies of the slot's fresh records in [lower, upper), in the order of the keys.
+  std::vector<FreshRecord> FreshRange(uint16_t slot, std::string_view lower,
+                                      std::string_view upper) const;
+
+  // Forgets the slot's fresh records in [lower, upper), which nobody can see any more; the engine
+  // never gets them.  Returns false if some are being handed over just now, and stay.
+  bool DropFresh(uint16_t slot, std::string_view lower, std::string_view upper);
+
+  // Takes all fresh records of an instance; they can be read as before.  The caller sorts them with
+  // Prepare(), which needs no lock, writes them and calls EndHandOver().
+  // REQUIRES: no other hand-over of the instance is under way, and no Apply()
+  void BeginHandOver(int instance, HandOver* hand_over);
+  static void Prepare(HandOver* hand_over);
+  // Makes them clean, or with `written` false fresh again.
+  void EndHandOver(HandOver* hand_over, bool written);
+
+  // What the instance's fresh records take, those that are being handed over included.
+  size_t fresh_bytes(int instance) const {
+    return instances_[static_cast<size_t>(instance)].fresh_bytes.load(std::memory_order_acquire);
+  }
+  void set_clean_bytes(size_t bytes) { clean_budget_.store(bytes, std::memory_order_relaxed); }
+  RecordCacheStats stats() const;
+
+ private:
+  struct Partition;
+  struct alignas(64) InstanceState {
+    std::atomic<size_t> fresh_bytes{0};
+  };
+
+  size_t PartitionOf(uint16_t slot) const;
+  Partition& At(uint16_t slot) const;
+  uint32_t HashOf(std::string_view key) const;
+  InstanceState& InstanceFor(uint16_t slot) { return instances_[slot % instances_.size()]; }
+  size_t CleanBudget() const {
+    return clean_budget_.load(std::memory_order_relaxed) / partition_count_;
+  }
+  void FinishEntry(Partition* partition, Entry* entry, bool written) KVS_NO_THREAD_SAFETY_ANALYSIS;
+
+  const size_t max_clean_value_;
+  const uint64_t seed_;
+  std::atomic<size_t> clean_budget_;
+  mutable std::vector<InstanceState> instances_;
+  const size_t subs_;  // Partitions of an instance.
+  const size_t partition_count_;
+  const std::unique_ptr<Partition[]> partitions_;
+};
+
+}  // namespace kvs

@@ -1,0 +1,293 @@
+#include "storage_node/cache/record_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "common/base/random.h"
+#include "common/base/thread.h"
+#include "storage_node/engine/memory_engine.h"
+
+namespace kvs {
+namespace {
+
+std::string Show(RecordCache* cache, uint16_t slot, std::string_view key) {
+  RecordCache::Ticket ticket;
+  std::string value;
+  switch (cache->Get(slot, key, &value, &ticket)) {
+    case RecordCache::Found::kMiss:
+      return "miss";
+    case RecordCache::Found::kAbsent:
+      return "absent";
+    case RecordCache::Found::kValue:
+      break;
+  }
+  return value;
+}
+
+void HandOverAll(RecordCache* cache, int instance, bool written = true) {
+  RecordCache::HandOver hand_over;
+  cache->BeginHandOver(instance, &hand_over);
+  RecordCache::Prepare(&hand_over);
+  cache->EndHandOver(&hand_over, written);
+}
+
+TEST(RecordCacheTest, AChangeIsSeenAtOnceAndStaysAfterItsHandOver) {
+  RecordCache cache({.instance_count = 2});
+  cache.Apply(5, {false, "key", "first"});
+  cache.Apply(5, {false, "key", "second, which is longer"});
+  EXPECT_EQ(Show(&cache, 5, "key"), "second, which is longer");
+  EXPECT_GT(cache.fresh_bytes(1), 0U);
+  EXPECT_EQ(cache.fresh_bytes(0), 0U);
+
+  HandOverAll(&cache, 1);
+
+  EXPECT_EQ(cache.fresh_bytes(1), 0U);
+  EXPECT_EQ(Show(&cache, 5, "key"), "second, which is longer");
+  EXPECT_EQ(cache.FreshRange(5, "", "").size(), 0U);
+  EXPECT_EQ(cache.stats().clean_bytes > 0, true);
+}
+
+TEST(RecordCacheTest, AHandOverIsSortedAndHasTheLastValueOfEachKey) {
+  RecordCache cache({.instance_count = 1});
+  cache.Apply(3, {false, "c", "1"});
+  cache.Apply(1, {false, "a", "1"});
+  cache.Apply(2, {false, "b", "1"});
+  cache.Apply(3, {true, "c", ""});
+  cache.Apply(1, {false, "a", "2"});
+
+  RecordCache::HandOver hand_over;
+  cache.BeginHandOver(0, &hand_over);
+  RecordCache::Prepare(&hand_over);
+
+  ASSERT_EQ(hand_over.ops().size(), 3U);
+  EXPECT_EQ(hand_over.ops()[0].key, "a");
+  EXPECT_EQ(hand_over.ops()[0].value, "2");
+  EXPECT_EQ(hand_over.ops()[1].key, "b");
+  EXPECT_EQ(hand_over.ops()[2].key, "c");
+  EXPECT_TRUE(hand_over.ops()[2].is_delete);
+  cache.EndHandOver(&hand_over, true);
+}
+
+TEST(RecordCacheTest, WhatChangesDuringAHandOverIsFreshAfterIt) {
+  RecordCache cache({.instance_count = 1});
+  cache.Apply(0, {false, "k", "old"});
+  RecordCache::HandOver hand_over;
+  cache.BeginHandOver(0, &hand_over);
+  RecordCache::Prepare(&hand_over);
+  cache.Apply(0, {false, "k", "new"});
+  EXPECT_EQ(hand_over.ops()[0].value, "old");
+  EXPECT_EQ(Show(&cache, 0, "k"), "new");
+  cache.EndHandOver(&hand_over, true);
+
+  EXPECT_EQ(Show(&cache, 0, "k"), "new");
+  const std::vector<FreshRecord> fresh = cache.FreshRange(0, "", "");
+  ASSERT_EQ(fresh.size(), 1U);
+  EXPECT_EQ(fresh[0].value, "new");
+}
+
+TEST(RecordCacheTest, AFailedHandOverIsTakenAgain) {
+  RecordCache cache({.instance_count = 1});
+  cache.Apply(0, {false, "a", "1"});
+  cache.Apply(0, {false, "b", "1"});
+  RecordCache::HandOver hand_over;
+  cache.BeginHandOver(0, &hand_over);
+  RecordCache::Prepare(&hand_over);
+  cache.Apply(0, {false, "b", "2"});
+  cache.EndHandOver(&hand_over, false);
+
+  cache.BeginHandOver(0, &hand_over);
+  RecordCache::Prepare(&hand_over);
+  ASSERT_EQ(hand_over.ops().size(), 2U);
+  EXPECT_EQ(hand_over.ops()[0].value, "1");
+  EXPECT_EQ(hand_over.ops()[1].value, "2");
+  cache.EndHandOver(&hand_over, true);
+  EXPECT_EQ(cache.fresh_bytes(0), 0U);
+}
+
+TEST(RecordCacheTest, AReadThatIsOlderThanAChangeIsNotFilledIn) {
+  RecordCache cache({.instance_count = 1, .clean_bytes = size_t{1} << 20});
+  RecordCache::Ticket ticket;
+  std::string value;
+  ASSERT_EQ(cache.Get(0, "k", &value, &ticket), RecordCache::Found::kMiss);
+  // Changed, handed over and gone again while the reader looked at the engine.
+  cache.Apply(0, {true, "k", ""});
+  HandOverAll(&cache, 0);
+  ASSERT_EQ(Show(&cache, 0, "k"), "miss");
+  cache.Fill(0, "k", "stale", ticket);
+  EXPECT_EQ(Show(&cache, 0, "k"), "miss");
+
+  ASSERT_EQ(cache.Get(0, "k", &value, &ticket), RecordCache::Found::kMiss);
+  cache.Fill(0, "k", std::nullopt, ticket);
+  EXPECT_EQ(Show(&cache, 0, "k"), "absent");
+}
+
+TEST(RecordCacheTest, CleanRecordsStayWithinTheirBytesAndFreshOnesAreNeverEvicted) {
+  constexpr size_t kBudget = size_t{256} << 10;
+  RecordCache cache({.instance_count = 1, .clean_bytes = kBudget});
+  const std::string value(100, 'v');
+  for (int i = 0; i < 10'000; ++i) {
+    cache.Apply(static_cast<uint16_t>(i), {false, "k" + std::to_string(i), value});
+  }
+  EXPECT_EQ(cache.stats().entries, 10'000U);
+  HandOverAll(&cache, 0);
+  RecordCacheStats stats = cache.stats();
+  EXPECT_LE(stats.clean_bytes, kBudget);
+  EXPECT_GT(stats.clean_bytes, kBudget / 2);
+  EXPECT_EQ(stats.entries + stats.evicted, 10'000U);
+
+  RecordCache::Ticket ticket;
+  std::string found;
+  for (int i = 0; i < 10'000; ++i) {
+    const auto slot = static_cast<uint16_t>(i);
+    const std::string key = "k" + std::to_string(i);
+    if (cache.Get(slot, key, &found, &ticket) == RecordCache::Found::kMiss) {
+      cache.Fill(slot, key, value, ticket);
+    }
+  }
+  EXPECT_LE(cache.stats().clean_bytes, kBudget);
+}
+
+// Any order of changes, reads, fills and hand-overs, some of which fail, against a plain map.
+TEST(RecordCacheTest, BehavesAsAMapBeforeAnEngine) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(seed);
+    constexpr int kInstances = 3;
+    RecordCache cache(
+        {.instance_count = kInstances, .clean_bytes = size_t{64} << 10, .max_clean_value = 300});
+    std::vector<std::unique_ptr<MemoryEngine>> engines;
+    std::vector<std::unique_ptr<RecordCache::HandOver>> under_way(kInstances);
+    for (int i = 0; i < kInstances; ++i) {
+      engines.push_back(std::make_unique<MemoryEngine>());
+    }
+    std::map<std::string, std::string> model;
+    uint64_t lsn = 0;
+    for (int step = 0; step < 20'000; ++step) {
+      const auto slot = static_cast<uint16_t>(random.Uniform(40));
+      const std::string key =
+          std::string(1, static_cast<char>('A' + slot)) + std::to_string(random.Uniform(30));
+      const size_t instance = slot % kInstances;
+      switch (random.Uniform(8)) {
+        case 0:
+          cache.Apply(slot, {true, key, ""});
+          model.erase(key);
+          break;
+        case 1:
+        case 2: {
+          const std::string value(random.Uniform(random.OneIn(10) ? 600 : 60), 'v');
+          cache.Apply(slot, {false, key, value + std::to_string(step)});
+          model[key] = value + std::to_string(step);
+          break;
+        }
+        case 3: {
+          auto& hand_over = under_way[instance];
+          if (hand_over == nullptr) {
+            hand_over = std::make_unique<RecordCache::HandOver>();
+            cache.BeginHandOver(static_cast<int>(instance), hand_over.get());
+            RecordCache::Prepare(hand_over.get());
+          } else {
+            const bool written = !random.OneIn(3);
+            if (written) {
+              ASSERT_TRUE(engines[instance]->Apply(hand_over->ops(), ++lsn).ok());
+            }
+            cache.EndHandOver(hand_over.get(), written);
+            hand_over.reset();
+          }
+          break;
+        }
+        case 4: {
+          const std::string prefix = key.substr(0, 1);
+          const std::vector<FreshRecord> fresh = cache.FreshRange(slot, prefix, prefix + "~");
+          for (size_t i = 1; i < fresh.size(); ++i) {
+            ASSERT_LT(fresh[i - 1].key, fresh[i].key);
+          }
+          for (const FreshRecord& record : fresh) {
+            const auto expected = model.find(record.key);
+            ASSERT_EQ(record.value.has_value(), expected != model.end()) << record.key;
+            ASSERT_TRUE(!record.value.has_value() || *record.value == expected->second);
+          }
+          break;
+        }
+        default: {
+          RecordCache::Ticket ticket;
+          std::string value;
+          auto found = cache.Get(slot, key, &value, &ticket);
+          if (found == RecordCache::Found::kMiss) {
+            const bool exists = engines[instance]->Get(key, &value).ok();
+            found = exists ? RecordCache::Found::kValue : RecordCache::Found::kAbsent;
+            cache.Fill(slot, key, exists ? std::optional<std::string_view>(value) : std::nullopt,
+                       ticket);
+          }
+          const auto expected = model.find(key);
+          ASSERT_EQ(found == RecordCache::Found::kValue, expected != model.end()) << key;
+          if (expected != model.end()) {
+            ASSERT_EQ(value, expected->second);
+          }
+        }
+      }
+    }
+    for (int i = 0; i < kInstances; ++i) {
+      if (under_way[static_cast<size_t>(i)] != nullptr) {
+        cache.EndHandOver(under_way[static_cast<size_t>(i)].get(), false);
+      }
+      HandOverAll(&cache, i);
+      EXPECT_EQ(cache.fresh_bytes(i), 0U);
+    }
+    EXPECT_EQ(cache.stats().fresh_bytes, 0U);
+  }
+}
+
+// Readers fill in and evict while one thread writes and another hands over.  A reader never sees a
+// value older than one that it has seen.
+TEST(RecordCacheTest, ReadersNeverGoBackInTime) {
+  RecordCache cache({.instance_count = 1, .clean_bytes = size_t{16} << 10});
+  MemoryEngine engine;
+  Mutex apply_mu;
+  std::atomic<bool> stop{false};
+  constexpr int kKeys = 50;
+  std::vector<Thread> threads;
+  threads.emplace_back("writer", [&] {
+    for (int n = 1; n <= 20'000; ++n) {
+      const MutexLock lock(&apply_mu);
+      const std::string key = std::to_string(n % kKeys);
+      cache.Apply(0, {false, key, std::to_string(n)});
+    }
+    stop = true;
+  });
+  threads.emplace_back("hand-over", [&] {
+    for (uint64_t lsn = 1; !stop; ++lsn) {
+      RecordCache::HandOver hand_over;
+      {
+        const MutexLock lock(&apply_mu);
+        cache.BeginHandOver(0, &hand_over);
+      }
+      RecordCache::Prepare(&hand_over);
+      const bool written = engine.Apply(hand_over.ops(), lsn).ok();
+      cache.EndHandOver(&hand_over, written);
+    }
+  });
+  for (int reader = 0; reader < 2; ++reader) {
+    threads.emplace_back("reader", [&, reader] {
+      std::map<std::string, int> newest;
+      Random random(static_cast<uint64_t>(reader));
+      while (!stop) {
+        const std::string key = std::to_string(random.Uniform(kKeys));
+        RecordCache::Ticket ticket;
+        std::string value;
+        const auto found = cache.Get(0, key, &value, &ticket);
+        if (found == RecordCache::Found::kMiss) {
+          const Status status = engine.Get(key, &value);
+          cache.Fill(0, key, status.ok() ? std::optional<std::string_view>(value) : std::nullopt,
+                     ticket);
+        }
+        const int seen = value.empty() ? 0 : std::stoi(value);
+        ASSERT_GE(seen, newest[key]) << key;
+        newest[key] = seen;
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace kvs
