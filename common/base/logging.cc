@@ -5,8 +5,11 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace kvs {
 namespace internal {
@@ -34,10 +37,24 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
   return spdlog::level::off;
 }
 
-// Never destroyed: threads may log until the very end of the process.
-std::shared_ptr<spdlog::logger>& Logger() {
-  static auto* logger = new std::shared_ptr<spdlog::logger>();
-  return *logger;
+// The logger in use; nullptr before InitLogging() and after ShutdownLogging().
+std::atomic<spdlog::logger*> current_logger{nullptr};
+
+// Puts a new logger in use.  The old ones are kept for ever: threads may be inside them until the
+// very end of the process, and reopening the log is rare.
+void Use(std::shared_ptr<spdlog::logger> logger) {
+  static auto* kept = new std::vector<std::shared_ptr<spdlog::logger>>();
+  current_logger.store(logger.get(), std::memory_order_release);
+  kept->push_back(std::move(logger));
+}
+
+std::shared_ptr<spdlog::logger> MakeLogger(std::shared_ptr<spdlog::sinks::sink> sink) {
+  auto logger = std::make_shared<spdlog::async_logger>(
+      "kvs", std::move(sink), spdlog::thread_pool(), spdlog::async_overflow_policy::overrun_oldest);
+  logger->set_pattern(kPattern);
+  logger->set_level(spdlog::level::debug);
+  logger->flush_on(spdlog::level::info);
+  return logger;
 }
 
 std::string& LogFile() {
@@ -48,7 +65,7 @@ std::string& LogFile() {
 }  // namespace
 
 void WriteLog(LogLevel level, std::string_view message) {
-  const std::shared_ptr<spdlog::logger>& logger = Logger();
+  spdlog::logger* const logger = current_logger.load(std::memory_order_acquire);
   if (logger == nullptr) {
     fmt::print(stderr, "{}\n", message);  // A unit test, or before InitLogging().
     return;
@@ -89,14 +106,8 @@ Status InitLogging(const std::string& file, LogLevel level) {
     if (spdlog::thread_pool() == nullptr) {
       spdlog::init_thread_pool(internal::kQueueLines, 1);
     }
-    auto logger =
-        std::make_shared<spdlog::async_logger>("kvs", std::move(sink), spdlog::thread_pool(),
-                                               spdlog::async_overflow_policy::overrun_oldest);
-    logger->set_pattern(internal::kPattern);
-    logger->set_level(spdlog::level::debug);
-    logger->flush_on(spdlog::level::info);
     internal::LogFile() = file;
-    internal::Logger() = std::move(logger);
+    internal::Use(internal::MakeLogger(std::move(sink)));
   } catch (const spdlog::spdlog_ex& error) {
     return Status::IoError(fmt::format("cannot open the log file '{}': {}", file, error.what()));
   }
@@ -109,22 +120,13 @@ void SetLogLevel(LogLevel level) {
 }
 
 Status ReopenLog() {
-  const std::shared_ptr<spdlog::logger>& logger = internal::Logger();
-  if (logger == nullptr || internal::LogFile().empty()) {
+  if (internal::current_logger.load(std::memory_order_acquire) == nullptr ||
+      internal::LogFile().empty()) {
     return Status::Ok();
   }
   try {
-    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(internal::LogFile());
-    auto fresh =
-        std::make_shared<spdlog::async_logger>("kvs", std::move(sink), spdlog::thread_pool(),
-                                               spdlog::async_overflow_policy::overrun_oldest);
-    fresh->set_pattern(internal::kPattern);
-    fresh->set_level(spdlog::level::debug);
-    fresh->flush_on(spdlog::level::info);
-    // Threads may be inside the old logger; it is kept for ever (a reopen is rare and small).
-    static auto* retired = new std::vector<std::shared_ptr<spdlog::logger>>();
-    retired->push_back(logger);
-    std::atomic_store(&internal::Logger(), std::shared_ptr<spdlog::logger>(std::move(fresh)));
+    internal::Use(internal::MakeLogger(
+        std::make_shared<spdlog::sinks::basic_file_sink_mt>(internal::LogFile())));
   } catch (const spdlog::spdlog_ex& error) {
     return Status::IoError(error.what());
   }
@@ -132,11 +134,12 @@ Status ReopenLog() {
 }
 
 void ShutdownLogging() {
-  if (internal::Logger() != nullptr) {
-    internal::Logger()->flush();
+  spdlog::logger* const logger =
+      internal::current_logger.exchange(nullptr, std::memory_order_acq_rel);
+  if (logger != nullptr) {
+    logger->flush();
   }
-  internal::Logger().reset();
-  spdlog::shutdown();
+  spdlog::shutdown();  // Writes what is queued.
 }
 
 }  // namespace kvs

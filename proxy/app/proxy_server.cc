@@ -183,7 +183,7 @@ Status ProxyServer::StartControl() {
       control.known_epoch = map->epoch();
     }
   }
-  control.on_map = [this](SlotMapPtr map) { SetMap(map, /*keep=*/true); };
+  control.on_map = [this](const SlotMapPtr& map) { SetMap(map, /*keep=*/true); };
   control.on_free = [this](const std::string& name) { LeaveNamespace(name); };
   control.stats = [this] {
     Json stats = Json::MakeObject();

@@ -13,6 +13,8 @@
 namespace kvs {
 namespace {
 
+// A request fails after so many times its time-out, even if the node goes on answering others.
+constexpr int64_t kMaxWaits = 10;
 constexpr size_t kReadBudget = 512 * 1024;
 constexpr int64_t kFirstRetryMs = 50;
 // A refused connection costs microseconds; a node that is back should not wait long for its keys.
@@ -105,7 +107,7 @@ void NodeLink::OnConnected() {
   SetKeepAlive(fd_.get(), kKeepAliveSeconds);
   SetUserTimeout(fd_.get(), static_cast<int>(2 * options_->request_timeout_ms));
   state_ = State::kReady;
-  last_reply_ms_ = loop_->now_ms();
+  last_heard_ms_ = loop_->now_ms();
   loop_->SetInterest(watch_, kReadable);
   SendHandshake();
   Flush();
@@ -152,11 +154,14 @@ void NodeLink::OnReady(bool readable, bool writable) {
     return OnConnected();
   }
   if (writable) {
-    blocked_ = false;
+    if (std::exchange(blocked_, false)) {
+      last_heard_ms_ = loop_->now_ms();
+    }
     Flush();
   }
   if (readable && state_ == State::kReady) {
     const IoResult result = input_.ReadFrom(fd_.get(), kReadBudget, scanner_.size_hint());
+    last_heard_ms_ = loop_->now_ms();
     if (result == IoResult::kClosed) {
       return Break(Status::Unavailable("the node closed the connection"));
     }
@@ -186,7 +191,6 @@ void NodeLink::ReadReplies() {
     }
     const Waiting waiting = in_flight_.front();
     in_flight_.pop_front();
-    last_reply_ms_ = loop_->now_ms();
     if (!waiting.handshake) {
       failures_in_row_ = 0;
     }
@@ -233,8 +237,12 @@ void NodeLink::CheckDeadlines() {
   }
   bool late = false;
   for (Waiting& waiting : in_flight_) {
-    if (now - waiting.sent_ms < options_->request_timeout_ms) {
-      break;  // They are in the order of their sending.
+    // They are answered in order: while the node sends at all, those behind a large backlog wait
+    // for it, within reason.
+    const int64_t age = now - waiting.sent_ms;
+    const int64_t silence = std::min(age, now - last_heard_ms_);
+    if (silence < options_->request_timeout_ms && age < kMaxWaits * options_->request_timeout_ms) {
+      break;  // Those behind were sent later.
     }
     late = true;
     if (ReplySink* sink = std::exchange(waiting.sink, nullptr)) {
@@ -245,7 +253,7 @@ void NodeLink::CheckDeadlines() {
                       true);
     }
   }
-  if (late && now - last_reply_ms_ > 2 * options_->request_timeout_ms &&
+  if (late && now - last_heard_ms_ > 2 * options_->request_timeout_ms &&
       now - in_flight_.front().sent_ms > 2 * options_->request_timeout_ms) {
     Break(Status::Timeout("the node has stopped answering"));
   }

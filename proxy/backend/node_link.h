@@ -129,7 +129,7 @@ class NodeLink : public IoHandler {
   int64_t dialled_ms_ = 0;
   int64_t retry_at_ms_ = 0;
   int failures_in_row_ = 0;
-  int64_t last_reply_ms_ = 0;
+  int64_t last_heard_ms_ = 0;  // When the node last gave us bytes, or room for ours.
   Status last_error_;
 
   OutputQueue output_;

@@ -185,7 +185,7 @@ void ModelTest::Interrupt() {
       testbed_.Crash();
       break;
     case 1:
-      testbed_.Restart();
+      testbed_.Restart();  // NOLINT(bugprone-branch-clone): it is not the same.
       break;
     default: {
       Sweeper sweeper(testbed_.store(), &testbed_.clock());

@@ -271,7 +271,7 @@ Status Store::Get(uint16_t slot, std::string_view engine_key, std::string* value
     case RecordCache::Found::kMiss:
       break;
   }
-  const Status status = engines_->ForSlot(slot)->Get(engine_key, value);
+  Status status = engines_->ForSlot(slot)->Get(engine_key, value);
   if (status.ok() || status.code() == Code::kNotFound) {
     cache_->Fill(slot, engine_key,
                  status.ok() ? std::optional<std::string_view>(*value) : std::nullopt, ticket);

@@ -172,7 +172,7 @@ void LevelDbEnv::NoteLogRemoved(uint64_t number) {
 leveldb::Status LevelDbEnv::NewWritableFile(const std::string& name, leveldb::WritableFile** file) {
   *file = nullptr;
   leveldb::WritableFile* opened = nullptr;
-  const leveldb::Status status = Watch(target()->NewWritableFile(name, &opened));
+  leveldb::Status status = Watch(target()->NewWritableFile(name, &opened));
   if (!status.ok()) {
     return status;
   }

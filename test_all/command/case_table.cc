@@ -42,10 +42,10 @@ std::string_view EmbeddedText(std::string_view name) {
 }
 
 bool Case::needs_empty_server() const {
-  static const std::set<std::string> kWholeKeySpace = {"dbsize", "flushall",  "flushdb",
-                                                       "keys",   "randomkey", "scan"};
+  static const std::set<std::string> whole_key_space = {"dbsize", "flushall",  "flushdb",
+                                                        "keys",   "randomkey", "scan"};
   for (const CaseStep& step : steps) {
-    if (kWholeKeySpace.contains(ToLower(step.args[0])) && !step.reply.starts_with("-")) {
+    if (whole_key_space.contains(ToLower(step.args[0])) && !step.reply.starts_with("-")) {
       return true;
     }
   }

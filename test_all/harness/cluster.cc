@@ -62,20 +62,20 @@ RespClient Server::Connect() const {
   return *std::move(client);
 }
 
-std::unique_ptr<Server> MakeNode(const TempDir& dir, const std::string& name, Words more) {
+std::unique_ptr<Server> MakeNode(const TempDir& dir, const std::string& name, const Words& more) {
   const uint16_t port = FreePort();
   Words words = {BinaryPath("kv_node"), "--dir", dir.Join(name), "--port", std::to_string(port)};
   words = Joined(words, {"--http-port", "0", "--loglevel", "notice"});
   return std::make_unique<Server>(name, port, Joined(words, more), dir.path());
 }
 
-std::unique_ptr<Server> MakeProxy(const TempDir& dir, const std::string& name, Words more) {
+std::unique_ptr<Server> MakeProxy(const TempDir& dir, const std::string& name, const Words& more) {
   const uint16_t port = FreePort();
   const Words words = {BinaryPath("kv_proxy"), "--port", std::to_string(port), "--http-port", "0"};
   return std::make_unique<Server>(name, port, Joined(words, more), dir.path());
 }
 
-std::unique_ptr<Server> MakeRedis(const TempDir& dir, const std::string& name, Words more) {
+std::unique_ptr<Server> MakeRedis(const TempDir& dir, const std::string& name, const Words& more) {
   const uint16_t port = FreePort();
   const Words words = {"redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1",
                        "--save",       "",       "--appendonly",       "no",     "--dir",
@@ -83,7 +83,7 @@ std::unique_ptr<Server> MakeRedis(const TempDir& dir, const std::string& name, W
   return std::make_unique<Server>(name, port, Joined(words, more), dir.path());
 }
 
-Cluster::Cluster(ClusterOptions options) {
+Cluster::Cluster(const ClusterOptions& options) {
   std::string servers;
   for (int i = 0; i < options.nodes; ++i) {
     nodes_.push_back(MakeNode(dir_, "node-" + std::to_string(i + 1), options.node_options));

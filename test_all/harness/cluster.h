@@ -57,9 +57,12 @@ class Server {
 
 // Each makes a Server that is not started.  `more` are further options; the last one of a name
 // counts.
-std::unique_ptr<Server> MakeNode(const TempDir& dir, const std::string& name, Words more = {});
-std::unique_ptr<Server> MakeProxy(const TempDir& dir, const std::string& name, Words more = {});
-std::unique_ptr<Server> MakeRedis(const TempDir& dir, const std::string& name, Words more = {});
+std::unique_ptr<Server> MakeNode(const TempDir& dir, const std::string& name,
+                                 const Words& more = {});
+std::unique_ptr<Server> MakeProxy(const TempDir& dir, const std::string& name,
+                                  const Words& more = {});
+std::unique_ptr<Server> MakeRedis(const TempDir& dir, const std::string& name,
+                                  const Words& more = {});
 
 struct ClusterOptions {
   int nodes = 2;
@@ -69,7 +72,7 @@ struct ClusterOptions {
 
 class Cluster {
  public:
-  explicit Cluster(ClusterOptions options);
+  explicit Cluster(const ClusterOptions& options);
   // Starts everything and waits until the proxy reaches every node.
   Status Start();
 

@@ -39,7 +39,7 @@ TEST_F(ToolsTest, HiredisWritesAndReads) {
     ASSERT_TRUE(context != nullptr && context->err == 0);
     const auto ask = [&](const char* command) {
       auto* const reply = static_cast<redisReply*>(redisCommand(context, command));
-      const std::string text =
+      std::string text =
           reply == nullptr ? "<none>" : (reply->str == nullptr ? "<nil>" : reply->str);
       freeReplyObject(reply);
       return text;
