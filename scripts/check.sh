@@ -25,6 +25,9 @@ verdict "hiredis stays in the harness" "$(only 'hiredis/' '^(test_all|client_lib
 verdict "threads, sleeps and detach live in common/base" \
   "$(git grep -nE 'std::(jthread|thread )|sleep_for|\bdetach\(|\bvolatile\b|using namespace' -- '*.cc' '*.h' |
     grep -vE '^common/base/' || true)"
+verdict "every fault point is tried by the suite" \
+  "$(diff <(git grep -hoE 'KVS_FAULT_POINT\("[a-z_.]+"' -- common storage_node ':!*_test.cc' ':!*.h' | grep -oE '[a-z_]+\.[a-z_]+' | sort -u) \
+    <(grep -oE '^ *"[a-z_]+\.[a-z_]+"|"[a-z_]+\.[a-z_]+",' test_all/crash/fault_suite.cc | grep -oE '[a-z_]+\.[a-z_]+' | sort -u) || true)"
 verdict "no relative includes" "$(git grep -nE '#include "\.\.?/' -- '*.cc' '*.h' || true)"
 verdict "headers begin with what they are" \
   "$(for f in $(git ls-files '*.h'); do

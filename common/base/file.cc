@@ -13,6 +13,8 @@
 #include <filesystem>
 #include <memory>
 
+#include "common/base/fault_point.h"
+
 namespace kvs {
 namespace {
 
@@ -80,9 +82,11 @@ Status WriteFileAtomic(const std::string& path, std::string_view content, int mo
       return Status::FromErrno(fmt::format("sync '{}'", temporary), errno);
     }
   }
+  (void)KVS_FAULT_POINT("file.before_rename");
   if (std::rename(temporary.c_str(), path.c_str()) != 0) {
     return Status::FromErrno(fmt::format("rename to '{}'", path), errno);
   }
+  (void)KVS_FAULT_POINT("file.after_rename");
   return SyncDir(ParentOf(path));
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/base/coding.h"
+#include "common/base/fault_point.h"
 #include "common/base/file.h"
 #include "common/base/logging.h"
 #include "common/base/unique_fd.h"
@@ -174,7 +175,9 @@ Status Conclude(const std::string& dir, const BinlogScan& scan, RecoveredLog* lo
   }
   log->epochs.TruncateAfter(log->last_lsn);
   log->last_epoch = log->epochs.EpochAt(log->last_lsn);
+  (void)KVS_FAULT_POINT("recovery.before_cut");
   KVS_RETURN_IF_ERROR(CutAndSync(dir, decision.place, &log->cut_bytes));
+  (void)KVS_FAULT_POINT("recovery.after_cut");
   if (log->cut_bytes > 0) {
     KVS_LOG(kWarning, "binlog: cut a torn tail of {} bytes behind record {} ({})", log->cut_bytes,
             log->last_lsn, scan.reason);

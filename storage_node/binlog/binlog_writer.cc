@@ -153,6 +153,7 @@ Status BinlogWriter::SyncLocked() {
     MutexLock lock(&append_mu_);
     return Poison(synced);
   }
+  (void)KVS_FAULT_POINT("binlog.after_sync");
   synced_lsn_.store(target, std::memory_order_release);
   return Status::Ok();
 }
@@ -203,6 +204,7 @@ Result<bool> BinlogWriter::TryRotate(bool force) {
   if (!prepared_.valid()) {
     KVS_ASSIGN_OR_RETURN(prepared_, PrepareSegment(options_.dir));
   }
+  (void)KVS_FAULT_POINT("binlog.segment_prepared");
   KVS_RETURN_IF_ERROR(SyncLocked());
 
   MutexLock lock(&append_mu_);
@@ -225,6 +227,7 @@ Result<bool> BinlogWriter::TryRotate(bool force) {
 Status BinlogWriter::SwitchTo(UniqueFd prepared) {
   const uint64_t first_lsn = appended_lsn() + 1;
   KVS_RETURN_IF_ERROR(NamePreparedSegment(options_.dir, first_lsn));
+  (void)KVS_FAULT_POINT("binlog.segment_named");
   dir_dirty_ = true;
   if (current_ != nullptr) {
     // A Sync() that still holds the segment cannot exist: it would hold sync_mu_.
@@ -255,7 +258,9 @@ Result<int> BinlogWriter::Purge(uint64_t up_to_lsn) {
       }
       path = SegmentPath(options_.dir, closed_.front()->first_lsn);
     }
+    (void)KVS_FAULT_POINT("purge.before_remove");
     const Status gone = RemoveFile(path);
+    (void)KVS_FAULT_POINT("purge.after_remove");
     if (!gone.ok() && gone.code() != Code::kNotFound) {
       return gone;
     }

@@ -228,6 +228,7 @@ void CommitPipeline::ApplyGroup(const std::vector<Waiter*>& group,
     }
   }
   cached_lsn_.store(last_lsn, std::memory_order_release);
+  (void)KVS_FAULT_POINT("commit.after_cache");
   if (!immediate) {
     AdvanceAppended(last_lsn);
     const MutexLock thread_lock(&thread_mu_);
@@ -290,13 +291,16 @@ Status CommitPipeline::HandOver(int instance) {
     if (!status.ok()) {
       FreezeWatermark(status);
     } else {
+      (void)KVS_FAULT_POINT("hand_over.before_apply");
       status = parts_.engines->engine(instance)->Apply(hand_over.ops(), lsn);
+      (void)KVS_FAULT_POINT("hand_over.after_apply");
       if (!status.ok()) {
         OnEngineFailure(status);
       }
     }
   }
   parts_.cache->EndHandOver(&hand_over, status.ok());
+  (void)KVS_FAULT_POINT("hand_over.end");
   if (status.ok()) {
     carrier.handed_lsn = lsn;
   }
@@ -369,6 +373,7 @@ Status CommitPipeline::Repair() {
       }
       return Status::Ok();
     };
+    (void)KVS_FAULT_POINT("commit.before_reopen");
     if (Status status = engine->Reopen(replay); !status.ok()) {
       return status.WithContext(fmt::format("reopen of instance {}", i));
     }

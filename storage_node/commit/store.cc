@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/fault_point.h"
 #include "common/base/file.h"
 #include "common/base/logging.h"
 #include "storage_node/binlog/binlog_reader.h"
@@ -161,6 +162,7 @@ Status Store::OpenLog() {
                                       .clean = false,
                                       .sync_always = options_.sync_policy == SyncPolicy::kAlways,
                                       .short_suspect = recovered_.short_suspect}));
+  (void)KVS_FAULT_POINT("store.session_saved");
   EpochTable epochs = recovered_.epochs;
   if (epochs.entries().empty()) {
     KVS_RETURN_IF_ERROR(
@@ -187,7 +189,9 @@ Status Store::Replay() {
     RecordCache::HandOver records;
     cache_->BeginHandOver(instance, &records);
     RecordCache::Prepare(&records);
+    (void)KVS_FAULT_POINT("replay.before_apply");
     Status status = engines_->engine(instance)->Apply(records.ops(), lsn);
+    (void)KVS_FAULT_POINT("replay.after_apply");
     cache_->EndHandOver(&records, status.ok());
     return status;
   };
@@ -236,7 +240,9 @@ Status Store::Close() {
       }
     }
   }
+  (void)KVS_FAULT_POINT("close.before_engines");
   Status status = engines_->Close();
+  (void)KVS_FAULT_POINT("close.after_engines");
   if (binlog_ != nullptr) {
     Status sync = binlog_->Sync();
     if (status.ok()) {
@@ -333,7 +339,9 @@ void Store::PurgeLog() {
   if (unneeded <= binlog_->FirstLsn()) {
     return;
   }
+  (void)KVS_FAULT_POINT("purge.before_positions");
   Status status = engines_->PersistIdlePositions(unneeded);
+  (void)KVS_FAULT_POINT("purge.after_positions");
   if (status.ok()) {
     const Result<int> purged = binlog_->Purge(unneeded);
     status = purged.ok() ? Status::Ok() : purged.status();

@@ -192,6 +192,7 @@ leveldb::Status LevelDbEnv::NewWritableFile(const std::string& name, leveldb::Wr
 }
 
 leveldb::Status LevelDbEnv::RemoveFile(const std::string& name) {
+  (void)KVS_FAULT_POINT("engine.before_remove");
   uint64_t number = 0;
   if (ParseLogName(name, &number)) {
     NoteLogRemoved(number);
@@ -203,7 +204,9 @@ leveldb::Status LevelDbEnv::RemoveFile(const std::string& name) {
 
 leveldb::Status LevelDbEnv::RenameFile(const std::string& from, const std::string& to) {
   // LevelDB renames its text log LOG at each open; only CURRENT matters.
+  (void)KVS_FAULT_POINT("engine.before_rename");
   const leveldb::Status status = target()->RenameFile(from, to);
+  (void)KVS_FAULT_POINT("engine.after_rename");
   return BaseName(to) == "CURRENT" ? Watch(status) : status;
 }
 
@@ -227,6 +230,7 @@ void LevelDbEnv::RunBackground() {
       job = queue_.front();
       queue_.pop_front();
     }
+    (void)KVS_FAULT_POINT("engine.before_background");
     job.first(job.second);
     table_changes_.fetch_add(1, std::memory_order_relaxed);  // A compaction may have ended.
   }

@@ -3,171 +3,35 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <memory>
-#include <optional>
+#include <string>
 #include <vector>
 
 #include "common/base/file.h"
-#include "common/base/random.h"
-#include "common/base/thread.h"
-#include "test_all/check/ledger.h"
 #include "test_all/harness/cluster.h"
 #include "test_all/harness/settings.h"
 #include "test_all/harness/wait.h"
+#include "test_all/load/ledger_writers.h"
 
 namespace kvs {
 namespace {
 
-constexpr int kWriters = 4;
-constexpr int kPipelineDepth = 64;
-constexpr uint64_t kKeysOfAKind = 24;
-// An appended value starts anew, under another key, after this many writes.
-constexpr uint64_t kAppendsOfAKey = 400;
-
-// One client that writes its own keys in pipelines until it is stopped or cut off.
-class Writer {
- public:
-  Writer(std::string prefix, uint64_t seed) : prefix_(std::move(prefix)), random_(seed) {}
-
-  void Start(uint16_t port) {
-    stop_ = false;
-    thread_ = Thread("writer", [this, port] { Run(port); });
-  }
-  void Stop() {
-    stop_ = true;
-    thread_.Join();
-  }
-  uint64_t acknowledged() const { return acknowledged_; }
-  Ledger* ledger() { return &ledger_; }
-
- private:
-  void Run(uint16_t port);
-  bool RunBatch(RespClient* client);
-  Ledger::Write Next(std::string* bytes);
-
-  const std::string prefix_;
-  Random random_;
-  Ledger ledger_;  // The thread's while it runs, then the test's.
-  uint64_t sent_ = 0;
-  std::atomic<uint64_t> acknowledged_{0};
-  std::atomic<bool> stop_{false};
-  Thread thread_;
-};
-
-Ledger::Write Writer::Next(std::string* bytes) {
-  const uint64_t n = random_.Uniform(kKeysOfAKind);
-  ++sent_;
-  Ledger::Write write;
-  switch (random_.Uniform(4)) {
-    case 0:
-      write = ledger_.Send(prefix_ + "count:" + std::to_string(n), LedgerKind::kCount);
-      *bytes += EncodeWords({"incr", write.key});
-      break;
-    case 1:
-      write = ledger_.Send(prefix_ + "append:" + std::to_string(sent_ / kAppendsOfAKey),
-                           LedgerKind::kAppend);
-      *bytes += EncodeWords({"append", write.key, LedgerToken(write.number)});
-      break;
-    case 2:
-      write = ledger_.Send(prefix_ + "set:" + std::to_string(n), LedgerKind::kSet);
-      *bytes += EncodeWords({"set", write.key, LedgerToken(write.number)});
-      break;
-    default:
-      write = ledger_.Send(prefix_ + "new:" + std::to_string(sent_), LedgerKind::kSet);
-      *bytes += EncodeWords({"set", write.key, LedgerToken(write.number)});
-      break;
-  }
-  return write;
-}
-
-// Returns false if the connection is gone.  An error reply is no acknowledgement.
-bool Writer::RunBatch(RespClient* client) {
-  std::string bytes;
-  std::vector<Ledger::Write> writes;
-  for (int i = 0; i < kPipelineDepth; ++i) {
-    writes.push_back(Next(&bytes));
-  }
-  if (!client->Send(bytes).ok()) {
-    return false;
-  }
-  for (const Ledger::Write& write : writes) {
-    const Result<std::string> reply = client->ReadFrame();
-    if (!reply.ok()) {
-      return false;
-    }
-    if (!reply->starts_with("-")) {
-      ledger_.Acknowledge(write);
-      ++acknowledged_;
-    }
-  }
-  return true;
-}
-
-void Writer::Run(uint16_t port) {
-  Result<RespClient> client = RespClient::Connect(port);
-  while (!stop_ && client.ok() && RunBatch(&*client)) {
-  }
-}
-
 class CrashTest : public testing::Test {
  protected:
-  CrashTest() {
-    for (int i = 0; i < kWriters; ++i) {
-      writers_.push_back(
-          std::make_unique<Writer>("w" + std::to_string(i) + ":", static_cast<uint64_t>(i) + 1));
-    }
-  }
-
-  uint64_t Acknowledged() const {
-    uint64_t sum = 0;
-    for (const auto& writer : writers_) {
-      sum += writer->acknowledged();
-    }
-    return sum;
-  }
   // Lets the writers run until they got `writes` acknowledgements more, kills `node` and stops
   // them.
   void WriteAndKill(uint16_t port, Server* node, uint64_t writes);
-  // Reads every key, compares and counts.
-  void CheckAll(RespClient* client, int64_t* existing);
   void Loop(Cluster* cluster, Server* entry, uint64_t writes);
 
-  std::vector<std::unique_ptr<Writer>> writers_;
+  LedgerWriters writers_;
 };
 
 void CrashTest::WriteAndKill(uint16_t port, Server* node, uint64_t writes) {
-  const uint64_t before = Acknowledged();
-  for (const auto& writer : writers_) {
-    writer->Start(port);
-  }
-  EXPECT_TRUE(WaitUntil(30'000, [&] { return Acknowledged() >= before + writes; }))
-      << "only " << Acknowledged() - before << " writes were acknowledged";
+  const uint64_t before = writers_.acknowledged();
+  writers_.Start(port);
+  EXPECT_TRUE(WaitUntil(30'000, [&] { return writers_.acknowledged() >= before + writes; }))
+      << "only " << writers_.acknowledged() - before << " writes were acknowledged";
   node->Kill();
-  for (const auto& writer : writers_) {
-    writer->Stop();
-  }
-}
-
-void CrashTest::CheckAll(RespClient* client, int64_t* existing) {
-  for (const auto& writer : writers_) {
-    const std::vector<std::string> keys = writer->ledger()->Keys();
-    std::string bytes;
-    for (const std::string& key : keys) {
-      bytes += EncodeWords({"get", key});
-    }
-    const auto frames = client->Pipeline(bytes, keys.size());
-    ASSERT_TRUE(frames.ok()) << frames.status().ToString();
-    for (size_t i = 0; i < keys.size(); ++i) {
-      const Result<Reply> reply = ParseReply((*frames)[i]);
-      ASSERT_TRUE(reply.ok() && !reply->is_error()) << (*frames)[i];
-      const auto value = reply->is_null() ? std::nullopt : std::optional(reply->text);
-      const std::string error = writer->ledger()->Check(keys[i], value);
-      ASSERT_EQ(error, "");
-      writer->ledger()->Adopt(keys[i], value);
-      *existing += value.has_value() ? 1 : 0;
-    }
-  }
+  writers_.Stop();
 }
 
 void CrashTest::Loop(Cluster* cluster, Server* entry, uint64_t writes) {
@@ -180,7 +44,7 @@ void CrashTest::Loop(Cluster* cluster, Server* entry, uint64_t writes) {
     RespClient client = entry->Connect();
     ASSERT_TRUE(cluster->WaitServing(&client));
     int64_t existing = 0;
-    ASSERT_NO_FATAL_FAILURE(CheckAll(&client, &existing));
+    ASSERT_EQ(writers_.CheckAll(&client, &existing), "");
     EXPECT_EQ(client.Do({"dbsize"})->integer, existing);
   }
 }

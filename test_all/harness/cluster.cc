@@ -27,7 +27,7 @@ Status Server::Launch() {
   KVS_ASSIGN_OR_RETURN(
       process_,
       Process::Start(
-          {.argv = arguments_, .output_file = output_file_, .working_dir = {}, .env = {}}));
+          {.argv = arguments_, .output_file = output_file_, .working_dir = {}, .env = env_}));
   return Status::Ok();
 }
 

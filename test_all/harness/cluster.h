@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "test_all/harness/process.h"
@@ -39,6 +40,9 @@ class Server {
   // Another port for the next start; the arguments hold the new one.
   void Move(uint16_t port, Words arguments);
 
+  // "NAME=value" of the next starts, beside the suite's own environment.
+  void set_env(Words env) { env_ = std::move(env); }
+
   const std::string& name() const { return name_; }
   uint16_t port() const { return port_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
@@ -51,6 +55,7 @@ class Server {
   std::string name_;
   uint16_t port_;
   Words arguments_;
+  Words env_;
   std::string output_file_;
   std::unique_ptr<Process> process_;
 };
