@@ -15,9 +15,6 @@
 namespace kvs {
 namespace {
 
-// The layout of the data directory; doc/formats/keys.md.
-constexpr int kFormatVersion = 1;
-
 std::vector<std::string> CommandNames() {
   std::vector<std::string> names;
   for (const CommandSpec& spec : kCommands) {
@@ -89,41 +86,10 @@ Status NodeServer::OpenDirectory() {
   if (dir_.empty()) {
     return Status::InvalidArgument("no data directory: give --dir");
   }
-  KVS_RETURN_IF_ERROR(CreateDirs(dir_));
-  Result<FileLock> lock = FileLock::Acquire(dir_ + "/LOCK");
-  if (!lock.ok()) {
-    return lock.status().WithContext(
-        fmt::format("data directory '{}' is in use; choose another --dir or stop its owner", dir_));
-  }
-  lock_ = std::make_unique<FileLock>(*std::move(lock));
-  KVS_RETURN_IF_ERROR(CheckFormat());
+  KVS_ASSIGN_OR_RETURN(DataDir data_dir,
+                       DataDir::OpenOrCreate(dir_, static_cast<int>(start_options_->instances)));
+  data_dir_ = std::make_unique<DataDir>(std::move(data_dir));
   return LoadOrMakeNodeId();
-}
-
-Status NodeServer::CheckFormat() {
-  const std::string fresh =
-      fmt::format("version {}\ninstances {}", kFormatVersion, start_options_->instances);
-  KVS_ASSIGN_OR_RETURN(const std::string text, LoadOrWrite(dir_ + "/FORMAT", fresh));
-  int64_t version = 0;
-  int64_t instances = 0;
-  for (const std::string_view line : Split(text, '\n')) {
-    if (line.starts_with("version ")) {
-      ParseInt64(line.substr(8), &version);
-    } else if (line.starts_with("instances ")) {
-      ParseInt64(line.substr(10), &instances);
-    }
-  }
-  if (version != kFormatVersion || instances < 1 || instances > 256) {
-    return Status::Unsupported(
-        fmt::format("'{}/FORMAT' is of version {} with {} instances; this release reads version {}",
-                    dir_, version, instances, kFormatVersion));
-  }
-  if (instances != start_options_->instances) {
-    KVS_LOG(kWarning, "the data directory was made with {} instances; the option is ignored",
-            instances);
-  }
-  instance_count_ = static_cast<int>(instances);
-  return Status::Ok();
 }
 
 Status NodeServer::LoadOrMakeNodeId() {
@@ -154,7 +120,7 @@ Status NodeServer::LoadMap() {
 Status NodeServer::OpenStore() {
   StoreOptions options;
   options.dir = dir_;
-  options.instance_count = instance_count_;
+  options.instance_count = data_dir_->instance_count();
   options.binlog_segment_size = ToInt(start_options_->binlog_segment_size);
   options.max_replay_bytes = ToInt(start_options_->binlog_max_replay);
   options.sync_policy = ParseSyncPolicy(start_options_->binlog_sync);

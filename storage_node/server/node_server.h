@@ -15,6 +15,7 @@
 #include "common/config/config_store.h"
 #include "common/net/event_loop.h"
 #include "common/service/client_registry.h"
+#include "storage_node/commit/data_dir.h"
 #include "storage_node/commit/store.h"
 #include "storage_node/server/io_worker.h"
 #include "storage_node/server/node_options.h"
@@ -53,7 +54,6 @@ class NodeServer {
 
  private:
   Status OpenDirectory();
-  Status CheckFormat();
   Status LoadOrMakeNodeId();
   Status LoadMap();
   Status OpenStore();
@@ -70,8 +70,7 @@ class NodeServer {
   std::string dir_;
   std::string node_id_;
   const std::string run_id_;
-  std::unique_ptr<FileLock> lock_;
-  int instance_count_ = 0;
+  std::unique_ptr<DataDir> data_dir_;
   uint16_t port_ = 0;
   MetricRegistry metrics_;
   ClientRegistry clients_;
