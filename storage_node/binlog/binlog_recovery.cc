@@ -132,16 +132,15 @@ Status LogScanner::NoteEnd(const BinlogReader& reader, const Status& end, Binlog
   return Status::Ok();
 }
 
-// Cuts the last segment at `place` and makes it and its name durable.
-Status CutAndSync(const std::string& dir, const BinlogPlace& place, uint64_t* cut_bytes) {
+// Cuts `cut_bytes` off the last segment, which ends at `place` then, and makes it and its name
+// durable.
+Status CutAndSync(const std::string& dir, const BinlogPlace& place, uint64_t cut_bytes) {
   const std::string path = SegmentPath(dir, place.segment_lsn);
-  KVS_ASSIGN_OR_RETURN(const uint64_t size, FileSize(path));
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd.valid()) {
     return Status::FromErrno(fmt::format("open '{}'", path), errno);
   }
-  *cut_bytes = size - place.offset;
-  if (*cut_bytes > 0 && ::ftruncate(fd.get(), static_cast<off_t>(place.offset)) != 0) {
+  if (cut_bytes > 0 && ::ftruncate(fd.get(), static_cast<off_t>(place.offset)) != 0) {
     return Status::FromErrno(fmt::format("cut '{}'", path), errno);
   }
   if (::fsync(fd.get()) != 0) {
@@ -164,25 +163,57 @@ Status JudgeSession(const std::string& dir, bool has_segments, bool* short_suspe
   return Status::Ok();
 }
 
-// Acts on the decision: cuts, or describes the damage.
-Status Conclude(const std::string& dir, const BinlogScan& scan, RecoveredLog* log) {
-  const BinlogDecision decision = DecideBinlogEnd(scan);
-  log->last_lsn = scan.last_good_lsn;
-  if (decision.verdict == BinlogVerdict::kDamage) {
-    const std::string file = SegmentPath(dir, decision.place.segment_lsn);
-    log->damage = BinlogDamage{file, decision.place.offset, decision.reason};
-    return Status::Ok();
+// What stands in the folder before anything is done about it.
+struct Examined {
+  RecoveredLog log;
+  BinlogDecision decision;
+  std::string reason;                           // Why the log does not go on.
+  std::vector<EpochTable::Entry> saved_epochs;  // As in the file.
+  bool has_segments = false;
+};
+
+Result<Examined> Examine(const std::string& dir, const std::vector<uint64_t>& applied_lsns,
+                         uint64_t acknowledged_lsn, bool from_the_first) {
+  Examined found;
+  RecoveredLog& log = found.log;
+  KVS_ASSIGN_OR_RETURN(const std::vector<uint64_t> segments, ListSegments(dir));
+  KVS_ASSIGN_OR_RETURN(log.epochs, EpochTable::Load(dir));
+  found.saved_epochs = log.epochs.entries();
+  found.has_segments = !segments.empty();
+  KVS_RETURN_IF_ERROR(JudgeSession(dir, found.has_segments, &log.short_suspect));
+
+  BinlogScan scan;
+  scan.acknowledged_lsn = acknowledged_lsn;
+  uint64_t min_applied = applied_lsns.empty() ? 0 : UINT64_MAX;
+  for (const uint64_t applied : applied_lsns) {
+    min_applied = std::min(min_applied, applied);
+    scan.max_applied_lsn = std::max(scan.max_applied_lsn, applied);
   }
-  log->epochs.TruncateAfter(log->last_lsn);
-  log->last_epoch = log->epochs.EpochAt(log->last_lsn);
-  (void)KVS_FAULT_POINT("recovery.before_cut");
-  KVS_RETURN_IF_ERROR(CutAndSync(dir, decision.place, &log->cut_bytes));
-  (void)KVS_FAULT_POINT("recovery.after_cut");
-  if (log->cut_bytes > 0) {
-    KVS_LOG(kWarning, "binlog: cut a torn tail of {} bytes behind record {} ({})", log->cut_bytes,
-            log->last_lsn, scan.reason);
+  if (found.has_segments) {
+    log.first_lsn = segments.front();
+    const uint64_t from = from_the_first ? segments.front() : min_applied + 1;
+    KVS_RETURN_IF_ERROR(LogScanner(dir, segments).Run(from, &log, &scan));
+    log.last_lsn = scan.last_good_lsn;
   }
-  return Status::Ok();
+  found.decision = DecideBinlogEnd(scan);
+  found.reason = scan.reason;
+  if (found.decision.verdict == BinlogVerdict::kDamage) {
+    const std::string file =
+        found.has_segments ? SegmentPath(dir, found.decision.place.segment_lsn) : dir;
+    log.damage = BinlogDamage{file, found.decision.place.offset, found.decision.reason};
+  } else if (found.has_segments && !applied_lsns.empty() && min_applied + 1 < log.first_lsn) {
+    log.damage = BinlogDamage{SegmentPath(dir, log.first_lsn), 0,
+                              fmt::format("an engine needs record {}, the log begins with {}",
+                                          min_applied + 1, log.first_lsn)};
+  }
+  if (found.has_segments && found.decision.verdict != BinlogVerdict::kDamage) {
+    log.epochs.TruncateAfter(log.last_lsn);
+    log.last_epoch = log.epochs.EpochAt(log.last_lsn);
+    KVS_ASSIGN_OR_RETURN(const uint64_t size,
+                         FileSize(SegmentPath(dir, found.decision.place.segment_lsn)));
+    log.cut_bytes = size - found.decision.place.offset;
+  }
+  return found;
 }
 
 }  // namespace
@@ -214,39 +245,27 @@ BinlogDecision DecideBinlogEnd(const BinlogScan& scan) {
 Result<RecoveredLog> RecoverBinlog(const std::string& dir,
                                    const std::vector<uint64_t>& applied_lsns,
                                    uint64_t acknowledged_lsn) {
-  RecoveredLog log;
-  KVS_ASSIGN_OR_RETURN(const std::vector<uint64_t> segments, ListSegments(dir));
-  KVS_ASSIGN_OR_RETURN(log.epochs, EpochTable::Load(dir));
-  const std::vector<EpochTable::Entry> saved_epochs = log.epochs.entries();
-  KVS_RETURN_IF_ERROR(JudgeSession(dir, !segments.empty(), &log.short_suspect));
+  KVS_ASSIGN_OR_RETURN(Examined found, Examine(dir, applied_lsns, acknowledged_lsn, false));
+  if (!found.has_segments || found.log.damage.has_value()) {
+    return found.log;
+  }
+  (void)KVS_FAULT_POINT("recovery.before_cut");
+  KVS_RETURN_IF_ERROR(CutAndSync(dir, found.decision.place, found.log.cut_bytes));
+  (void)KVS_FAULT_POINT("recovery.after_cut");
+  if (found.log.cut_bytes > 0) {
+    KVS_LOG(kWarning, "binlog: cut a torn tail of {} bytes behind record {} ({})",
+            found.log.cut_bytes, found.log.last_lsn, found.reason);
+  }
+  if (found.log.epochs.entries() != found.saved_epochs) {
+    KVS_RETURN_IF_ERROR(found.log.epochs.Save(dir));
+  }
+  return found.log;
+}
 
-  BinlogScan scan;
-  scan.acknowledged_lsn = acknowledged_lsn;
-  uint64_t min_applied = applied_lsns.empty() ? 0 : UINT64_MAX;
-  for (const uint64_t applied : applied_lsns) {
-    min_applied = std::min(min_applied, applied);
-    scan.max_applied_lsn = std::max(scan.max_applied_lsn, applied);
-  }
-  if (segments.empty()) {
-    const BinlogDecision decision = DecideBinlogEnd(scan);
-    if (decision.verdict == BinlogVerdict::kDamage) {
-      log.damage = BinlogDamage{dir, 0, decision.reason};
-    }
-    return log;
-  }
-
-  log.first_lsn = segments.front();
-  KVS_RETURN_IF_ERROR(LogScanner(dir, segments).Run(min_applied + 1, &log, &scan));
-  KVS_RETURN_IF_ERROR(Conclude(dir, scan, &log));
-  if (!log.damage.has_value() && log.epochs.entries() != saved_epochs) {
-    KVS_RETURN_IF_ERROR(log.epochs.Save(dir));
-  }
-  if (!log.damage.has_value() && !applied_lsns.empty() && min_applied + 1 < log.first_lsn) {
-    log.damage = BinlogDamage{SegmentPath(dir, log.first_lsn), 0,
-                              fmt::format("an engine needs record {}, the log begins with {}",
-                                          min_applied + 1, log.first_lsn)};
-  }
-  return log;
+Result<RecoveredLog> ExamineBinlog(const std::string& dir,
+                                   const std::vector<uint64_t>& applied_lsns) {
+  KVS_ASSIGN_OR_RETURN(Examined found, Examine(dir, applied_lsns, 0, true));
+  return std::move(found.log);
 }
 
 }  // namespace kvs

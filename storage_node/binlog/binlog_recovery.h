@@ -60,7 +60,7 @@ struct RecoveredLog {
   uint64_t last_lsn = 0;    // The last whole record; with damage, the last one before it.
   uint64_t last_epoch = 0;  // Of record last_lsn; 0 if unknown.
   uint64_t last_time_ms = 0;
-  uint64_t cut_bytes = 0;      // Removed from the last segment.
+  uint64_t cut_bytes = 0;      // Removed from the last segment, or to be removed by a start.
   bool short_suspect = false;  // See binlog_session.h.
   EpochTable epochs;
   std::optional<BinlogDamage> damage;  // Set: serve reads at most, write nothing.
@@ -73,5 +73,9 @@ struct RecoveredLog {
 Result<RecoveredLog> RecoverBinlog(const std::string& dir,
                                    const std::vector<uint64_t>& applied_lsns,
                                    uint64_t acknowledged_lsn = 0);
+
+// Scans all segments and returns what RecoverBinlog() would, without changing anything.
+Result<RecoveredLog> ExamineBinlog(const std::string& dir,
+                                   const std::vector<uint64_t>& applied_lsns);
 
 }  // namespace kvs
