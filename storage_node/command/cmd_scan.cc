@@ -151,6 +151,7 @@ class Scan {
       }
       const std::string last(keys.user_key());
       keys.Next();
+      KVS_RETURN_IF_ERROR(keys.status());
       return keys.Valid() ? ctx_.scan_cursors->After(slot, last) : End(keys);
     }
     return End(keys);

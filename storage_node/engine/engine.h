@@ -65,7 +65,8 @@ class EngineIterator {
   virtual void Prev() = 0;
   virtual std::string_view key() const = 0;
   virtual std::string_view value() const = 0;
-  // Not OK if the iterator stopped because of an error and not at the range's end.
+  // Not OK if the iterator stopped because of an error and not at the range's end, or if it has
+  // skipped keys that cannot be read.
   virtual Status status() const = 0;
 };
 

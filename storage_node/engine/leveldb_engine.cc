@@ -48,9 +48,15 @@ Status FromLevelDb(const leveldb::Status& status) {
   return status.IsCorruption() ? Status::Corruption(text) : Status::IoError(text);
 }
 
-Result<uint64_t> ReadAppliedLsn(leveldb::DB* db, const leveldb::Snapshot* snapshot) {
+// Options of every read.  A block is verified when it comes from the disk; one in the cache was.
+leveldb::ReadOptions VerifiedRead() {
   leveldb::ReadOptions options;
   options.verify_checksums = true;
+  return options;
+}
+
+Result<uint64_t> ReadAppliedLsn(leveldb::DB* db, const leveldb::Snapshot* snapshot) {
+  leveldb::ReadOptions options = VerifiedRead();
   options.snapshot = snapshot;
   std::string value;
   const leveldb::Status status = db->Get(options, ToSlice(kAppliedLsnKey), &value);
@@ -78,6 +84,7 @@ std::shared_ptr<leveldb::Cache> NewSharedBlockCache(size_t bytes) {
 
 // An open store and all that must outlive it.  Members die in reverse order: the DB first.
 struct LevelDbEngine::Handle {
+  std::string path;
   std::shared_ptr<leveldb::Cache> cache;
   std::unique_ptr<const leveldb::FilterPolicy> filter;
   std::unique_ptr<LevelDbEnv> env;
@@ -138,7 +145,10 @@ class LevelDbEngine::Iterator : public EngineIterator {
   }
   std::string_view key() const override { return ToView(iterator_->key()); }
   std::string_view value() const override { return ToView(iterator_->value()); }
-  Status status() const override { return FromLevelDb(iterator_->status()); }
+  Status status() const override {
+    const leveldb::Status status = iterator_->status();
+    return status.ok() ? Status::Ok() : FromLevelDb(status).WithContext(handle_->path);
+  }
 
  private:
   const HandlePtr handle_;
@@ -164,6 +174,7 @@ Result<std::unique_ptr<LevelDbEngine>> LevelDbEngine::Open(const std::string& pa
 
 Result<LevelDbEngine::HandlePtr> LevelDbEngine::OpenHandle() {
   auto handle = std::make_shared<Handle>();
+  handle->path = path_;
   handle->cache =
       options_.block_cache != nullptr ? options_.block_cache : NewSharedBlockCache(8 << 20);
   leveldb::Env* base = options_.base_env != nullptr ? options_.base_env : leveldb::Env::Default();
@@ -206,19 +217,23 @@ Result<LevelDbEngine::HandlePtr> LevelDbEngine::Acquire() const {
 
 Status LevelDbEngine::Get(std::string_view key, std::string* value,
                           const EngineSnapshot* snapshot) {
-  leveldb::ReadOptions options;
+  leveldb::ReadOptions options = VerifiedRead();
+  HandlePtr handle;
   if (snapshot != nullptr) {
     const auto* ours = static_cast<const Snapshot*>(snapshot);
     options.snapshot = ours->snapshot();
-    return FromLevelDb(ours->handle()->db->Get(options, ToSlice(key), value));
+    handle = ours->handle();
+  } else {
+    KVS_ASSIGN_OR_RETURN(handle, Acquire());
   }
-  KVS_ASSIGN_OR_RETURN(const HandlePtr handle, Acquire());
-  return FromLevelDb(handle->db->Get(options, ToSlice(key), value));
+  const leveldb::Status status = handle->db->Get(options, ToSlice(key), value);
+  return status.ok() || status.IsNotFound() ? FromLevelDb(status)
+                                            : FromLevelDb(status).WithContext(path_);
 }
 
 Result<std::unique_ptr<EngineIterator>> LevelDbEngine::NewIterator(
     const EngineIteratorOptions& options) {
-  leveldb::ReadOptions read;
+  leveldb::ReadOptions read = VerifiedRead();
   read.fill_cache = options.fill_cache;
   HandlePtr handle;
   if (options.snapshot != nullptr) {

@@ -194,7 +194,6 @@ void SlotKeys::Next() {
 void SlotKeys::Load() {
   valid_ = it_->Valid();
   if (!valid_) {
-    status_ = it_->status();
     return;
   }
   const Result<Metadata> metadata = DecodeMetadata(it_->value());

@@ -110,8 +110,9 @@ class SlotKeys {
   void Next();
 
   bool Valid() const { return valid_; }
-  // Not OK if the walk has stopped before the end.
-  const Status& status() const { return status_; }
+  // Not OK if the walk has stopped before the end, or has skipped a block that cannot be read: ask
+  // before what it showed is believed.
+  Status status() const { return status_.ok() ? it_->status() : status_; }
   // REQUIRES, for the following: Valid().  The view lives until the next move.
   std::string_view user_key() const { return it_->key().substr(kKeyPrefixSize); }
   DataType type() const { return type_; }
