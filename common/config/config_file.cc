@@ -151,7 +151,8 @@ std::string Wrap(std::string_view text, std::string_view prefix) {
 }  // namespace
 
 Result<CommandLine> ParseCommandLine(const std::vector<OptionRow>& rows,
-                                     const std::vector<std::string>& arguments) {
+                                     const std::vector<std::string>& arguments,
+                                     const std::vector<ToolFlag>& tools) {
   CommandLine line;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
@@ -178,7 +179,9 @@ Result<CommandLine> ParseCommandLine(const std::vector<OptionRow>& rows,
       value = name.substr(equals + 1);
       name.resize(equals);
     }
-    if (FindOption(rows, name) == nullptr) {
+    const bool is_tool = std::any_of(tools.begin(), tools.end(),
+                                     [&](const ToolFlag& tool) { return tool.name == name; });
+    if (!is_tool && FindOption(rows, name) == nullptr) {
       return Status::InvalidArgument(fmt::format("unknown option '--{}' (see --help)", name));
     }
     if (equals == std::string::npos) {
@@ -187,7 +190,12 @@ Result<CommandLine> ParseCommandLine(const std::vector<OptionRow>& rows,
       }
       value = arguments[++i];
     }
-    line.values.emplace_back(ToLower(name), value);
+    if (is_tool) {
+      line.tool = name;
+      line.tool_argument = value;
+    } else {
+      line.values.emplace_back(ToLower(name), value);
+    }
   }
   return line;
 }
@@ -307,15 +315,21 @@ std::string OptionsMarkdown(const std::vector<OptionRow>& rows, const void* defa
 }
 
 std::string HelpText(std::string_view program, std::string_view summary,
-                     const std::vector<OptionRow>& rows, const void* defaults) {
+                     const std::vector<OptionRow>& rows, const void* defaults,
+                     const std::vector<ToolFlag>& tools) {
   std::string out = fmt::format(
       "{0}: {1}\n\n"
       "usage: {0} [FILE|-] [--OPTION VALUE]...\n"
       "       {0} --help | --version | --test-conf | --print-conf | --print-default-config |\n"
-      "           --print-reference\n\n"
-      "FILE has lines of `option value`.  Precedence: command line, environment (KVS_OPTION),\n"
-      "FILE, default.  Options and their defaults:\n\n",
+      "           --print-reference\n",
       program, summary);
+  for (const ToolFlag& tool : tools) {
+    out += fmt::format("       {} --{} {}\n{}", program, tool.name, tool.argument,
+                       Wrap(tool.doc, "           "));
+  }
+  out +=
+      "\nFILE has lines of `option value`.  Precedence: command line, environment (KVS_OPTION),\n"
+      "FILE, default.  Options and their defaults:\n\n";
   for (const OptionRow& row : rows) {
     out += fmt::format("  --{} {}\n", row.name, FormatOptionField(row, defaults));
     out += Wrap(row.spec.doc, "      ");

@@ -23,6 +23,13 @@ namespace kvs {
 
 using OptionValues = std::vector<std::pair<std::string, std::string>>;
 
+// Something that a program does instead of serving: `--name ARGUMENT`.
+struct ToolFlag {
+  std::string_view name;
+  std::string_view argument;  // As --help shows it, such as DIR.
+  std::string_view doc;
+};
+
 // What the command line asked for besides option values.
 struct CommandLine {
   bool help = false;
@@ -31,13 +38,16 @@ struct CommandLine {
   bool print_conf = false;            // Print the effective options and exit.
   bool print_default_config = false;  // Print a commented default file and exit.
   bool print_reference = false;       // Print the reference page (Markdown) and exit.
+  std::string tool;                   // The name of a ToolFlag, or empty...
+  std::string tool_argument;          // ...and its argument.
   std::string file;                   // The positional argument; "-" is standard input.
   OptionValues values;                // From --name value, in order.
 };
 
 // Returns kInvalidArgument for an unknown flag or a flag without its value.
 Result<CommandLine> ParseCommandLine(const std::vector<OptionRow>& rows,
-                                     const std::vector<std::string>& arguments);
+                                     const std::vector<std::string>& arguments,
+                                     const std::vector<ToolFlag>& tools = {});
 
 // Reads a file into `options`.  Errors name file, line and text.  At most 16 nested includes.
 Status LoadOptionsFile(const std::vector<OptionRow>& rows, const std::string& path, void* options);
@@ -62,6 +72,7 @@ std::string EffectiveConfigText(const std::vector<OptionRow>& rows, const void* 
 std::string OptionsMarkdown(const std::vector<OptionRow>& rows, const void* defaults);
 // Returns the text of --help.
 std::string HelpText(std::string_view program, std::string_view summary,
-                     const std::vector<OptionRow>& rows, const void* defaults);
+                     const std::vector<OptionRow>& rows, const void* defaults,
+                     const std::vector<ToolFlag>& tools = {});
 
 }  // namespace kvs

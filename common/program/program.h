@@ -33,6 +33,12 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitUsage = 2;
 
+// What a program does instead of serving, and the exit code that it returns.
+struct ProgramTool {
+  ToolFlag flag;
+  int (*run)(const std::string& argument);
+};
+
 template <typename Options>
 struct ProgramSpec {
   std::string_view name;
@@ -43,6 +49,15 @@ struct ProgramSpec {
   std::string (*reference)();
   // What CONFIG GET shows besides the options.
   ConfigPairs constants;
+  std::vector<ProgramTool> tools = {};
+
+  std::vector<ToolFlag> tool_flags() const {
+    std::vector<ToolFlag> flags;
+    for (const ProgramTool& tool : tools) {
+      flags.push_back(tool.flag);
+    }
+    return flags;
+  }
 };
 
 // Serves until it is told to stop.
@@ -71,12 +86,16 @@ template <typename Options>
 bool PrintAndExit(const ProgramSpec<Options>& spec, const CommandLine& line) {
   const Options defaults;
   if (line.help) {
-    fmt::print("{}", HelpText(spec.name, spec.summary, spec.rows(), &defaults));
+    fmt::print("{}", HelpText(spec.name, spec.summary, spec.rows(), &defaults, spec.tool_flags()));
   } else if (line.version) {
     fmt::print("{}", VersionText(spec.name));
   } else if (line.print_default_config) {
     fmt::print("{}", DefaultConfigText(spec.rows(), &defaults));
   } else if (line.print_reference) {
+    for (const ProgramTool& tool : spec.tools) {
+      fmt::print("`{} --{} {}`: {}\n\n", spec.name, tool.flag.name, tool.flag.argument,
+                 tool.flag.doc);
+    }
     fmt::print("## Options of `{}`\n\n{}\n{}", spec.name, OptionsMarkdown(spec.rows(), &defaults),
                spec.reference());
   } else {
@@ -92,13 +111,18 @@ int RunProgram(const ProgramSpec<Options>& spec, int argc, char** argv,
     fmt::print(stderr, "{}: {}\n", spec.name, status.message());
     return kExitUsage;
   };
-  const Result<CommandLine> line =
-      ParseCommandLine(spec.rows(), std::vector<std::string>(argv + 1, argv + argc));
+  const Result<CommandLine> line = ParseCommandLine(
+      spec.rows(), std::vector<std::string>(argv + 1, argv + argc), spec.tool_flags());
   if (!line.ok()) {
     return usage(line.status());
   }
   if (PrintAndExit(spec, *line)) {
     return kExitOk;
+  }
+  for (const ProgramTool& tool : spec.tools) {
+    if (tool.flag.name == line->tool) {
+      return tool.run(line->tool_argument);
+    }
   }
   Options options;
   if (Status status = LoadOptions(spec.rows(), *line, &options); !status.ok()) {

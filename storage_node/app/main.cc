@@ -13,6 +13,7 @@
 #include "common/net/signals.h"
 #include "common/net/socket.h"
 #include "common/program/program.h"
+#include "storage_node/check/data_check.h"
 #include "storage_node/server/node_metrics.h"
 #include "storage_node/server/node_options.h"
 #include "storage_node/server/node_server.h"
@@ -109,6 +110,16 @@ std::string Reference() {
   return "## Metrics of `kv_node`\n\n" + MetricsMarkdown("kvs_node_", NodeMetricRows());
 }
 
+int Check(const std::string& dir) {
+  const Result<DataCheckReport> report = CheckData(dir);
+  if (!report.ok()) {
+    fmt::print(stderr, "kv_node: {}\n", report.status().message());
+    return kExitFailure;
+  }
+  fmt::print("{}", FormatDataCheck(dir, *report));
+  return report->ok() ? kExitOk : kExitFailure;
+}
+
 }  // namespace
 }  // namespace kvs
 
@@ -119,6 +130,11 @@ int main(int argc, char** argv) {
       .rows = &kvs::NodeOptionRows,
       .validate = &kvs::ValidateNodeOptions,
       .reference = &kvs::Reference,
-      .constants = kvs::NodeConfigConstants()};
+      .constants = kvs::NodeConfigConstants(),
+      .tools = {{.flag = {.name = "check",
+                          .argument = "DIR",
+                          .doc = "Reads the data directory of a node that does not run and says "
+                                 "what is wrong with it; exits 0 if nothing is."},
+                 .run = &kvs::Check}}};
   return kvs::RunProgram(spec, argc, argv, &kvs::Serve);
 }
