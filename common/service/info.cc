@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "common/base/build_info.h"
+#include "common/base/allocator.h"
 #include "common/base/file.h"
 #include "common/base/strings.h"
 
