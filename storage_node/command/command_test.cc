@@ -115,9 +115,11 @@ TEST(CommandTest, AKeyOfAnotherTypeIsRefusedReplacedOrSkipped) {
   for (const char* line :
        {"get h", "append h x", "setrange h 0 x", "getrange h 0 1", "strlen h", "incr h",
         "incrbyfloat h 1", "getset h x", "getdel h", "getex h", "set h x get", "decrby h 1",
-        "getex h ex 0", "rename h x", "renamenx h x", "copy h x"}) {
+        "getex h ex 0", "substr h 0 1", "rename h x", "renamenx h x", "copy h x"}) {
     EXPECT_EQ(client.Run(line), wrong) << line;
   }
+  EXPECT_EQ(client.Run("lcs h x"), "-ERR The specified keys must contain string values");
+  EXPECT_EQ(client.Run("lcs x h bogus"), "-ERR The specified keys must contain string values");
   EXPECT_EQ(client.Run("type h"), "+hash");
   EXPECT_EQ(client.Run("mget h"), "*1 $-1");
   EXPECT_EQ(client.Run("exists h"), ":1");
@@ -223,9 +225,9 @@ TEST(CommandTest, CommandsOfATurnSeeEachOtherBeforeItIsCommitted) {
 
 TEST(CommandTest, WhoeverFindsAKeyExpiredDeletesItThroughTheLog) {
   CommandTestbed testbed;
-  for (const char* line :
-       {"get k", "exists k", "ttl k", "expire k 5", "mget k k2", "set k v xx", "getex k",
-        "touch k k", "del k", "incr k", "setnx k v", "rename k x", "copy k x"}) {
+  for (const char* line : {"get k", "exists k", "ttl k", "expire k 5", "mget k k2", "set k v xx",
+                           "getex k", "touch k k", "del k", "incr k", "setnx k v", "rename k x",
+                           "copy k x", "lcs k x", "substr k 0 1"}) {
     ASSERT_EQ(testbed.Run("set k 1 px 100"), "+OK");
     testbed.clock().AdvanceMicros(100'000);
     const uint64_t before = testbed.store()->pipeline().appended_lsn();
@@ -250,7 +252,7 @@ TEST(CommandTest, ReadsAndRefusedWritesLeaveNothingInTheLog) {
                            "expire k 10 nx", "getex k",        "setrange x 0 \"\"",
                            "set k v bogus",  "flushall bogus", "rename k k",
                            "rename x k",     "renamenx k k",   "copy k k",
-                           "copy x k"}) {
+                           "copy x k",       "lcs k x"}) {
     (void)testbed.Run(line);
     EXPECT_EQ(testbed.store()->pipeline().appended_lsn(), before) << line;
   }
@@ -274,6 +276,8 @@ TEST(CommandTest, LookupsAreCounted) {
                                             {"ttl k", 1, 0},
                                             {"type x", 0, 1},
                                             {"getex k", 1, 0},
+                                            {"lcs k x", 1, 1},
+                                            {"substr k 0 1", 1, 0},
                                             {"copy k k2", 1, 0},
                                             {"rename k2 k3", 0, 0},
                                             {"set k 1", 0, 0}}) {

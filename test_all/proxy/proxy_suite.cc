@@ -104,7 +104,7 @@ TEST_F(ProxyTest, KeysThatMustShareASlotAndDoNotAreRefused) {
   EXPECT_EQ(Do({"exists", a, b}).integer, 0);
   EXPECT_EQ(Do({"msetnx", "{t}a", "1", "{t}b", "2"}).integer, 1);
   ASSERT_TRUE(Do({"set", a, "1"}).is_ok());
-  for (const char* name : {"rename", "renamenx", "copy"}) {
+  for (const char* name : {"rename", "renamenx", "copy", "lcs"}) {
     EXPECT_EQ(Do({name, a, b}).text, "CROSSSLOT Keys in request don't hash to the same slot");
   }
   EXPECT_EQ(Do({"exists", a, b}).integer, 1);
