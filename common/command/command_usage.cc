@@ -38,9 +38,9 @@ bool IsToken(std::string_view word) {
 
 std::string_view TypeOf(std::string_view name, const CommandSpec& spec) {
   static constexpr std::string_view kIntegers[] = {
-      "seconds",  "milliseconds", "increment",     "decrement",     "offset",
-      "start",    "end",          "cursor",        "count",         "index",
-      "protover", "client-id",    "min-match-len", "destination-db"};
+      "seconds",  "milliseconds", "increment", "decrement",     "offset",
+      "start",    "end",          "cursor",    "count",         "index",
+      "protover", "client-id",    "version",   "min-match-len", "destination-db"};
   static constexpr std::string_view kKeys[] = {"key",    "key1",   "key2",
                                                "newkey", "source", "destination"};
   if (std::find(std::begin(kKeys), std::end(kKeys), name) != std::end(kKeys)) {

@@ -18,7 +18,7 @@
 namespace kvs {
 namespace {
 
-constexpr const char* kTables[] = {"string", "key", "keyspace"};
+constexpr const char* kTables[] = {"string", "key", "object", "keyspace"};
 
 std::vector<std::string> ReadLines(const std::string& table) {
   std::ifstream file("testdata/" + table + ".txt");
@@ -112,10 +112,10 @@ TEST(CommandTest, AKeyOfAnotherTypeIsRefusedReplacedOrSkipped) {
   };
   put_hash();
   const std::string wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
-  for (const char* line :
-       {"get h", "append h x", "setrange h 0 x", "getrange h 0 1", "strlen h", "incr h",
-        "incrbyfloat h 1", "getset h x", "getdel h", "getex h", "set h x get", "decrby h 1",
-        "getex h ex 0", "substr h 0 1", "rename h x", "renamenx h x", "copy h x"}) {
+  for (const char* line : {"get h", "append h x", "setrange h 0 x", "getrange h 0 1", "strlen h",
+                           "incr h", "incrbyfloat h 1", "getset h x", "getdel h", "getex h",
+                           "set h x get", "decrby h 1", "getex h ex 0", "substr h 0 1",
+                           "rename h x", "renamenx h x", "copy h x", "object encoding h"}) {
     EXPECT_EQ(client.Run(line), wrong) << line;
   }
   EXPECT_EQ(client.Run("lcs h x"), "-ERR The specified keys must contain string values");
@@ -225,9 +225,10 @@ TEST(CommandTest, CommandsOfATurnSeeEachOtherBeforeItIsCommitted) {
 
 TEST(CommandTest, WhoeverFindsAKeyExpiredDeletesItThroughTheLog) {
   CommandTestbed testbed;
-  for (const char* line : {"get k", "exists k", "ttl k", "expire k 5", "mget k k2", "set k v xx",
-                           "getex k", "touch k k", "del k", "incr k", "setnx k v", "rename k x",
-                           "copy k x", "lcs k x", "substr k 0 1"}) {
+  for (const char* line :
+       {"get k", "exists k", "ttl k", "expire k 5", "mget k k2", "set k v xx", "getex k",
+        "touch k k", "del k", "incr k", "setnx k v", "rename k x", "copy k x", "lcs k x",
+        "substr k 0 1", "object encoding k", "memory usage k"}) {
     ASSERT_EQ(testbed.Run("set k 1 px 100"), "+OK");
     testbed.clock().AdvanceMicros(100'000);
     const uint64_t before = testbed.store()->pipeline().appended_lsn();
@@ -252,7 +253,8 @@ TEST(CommandTest, ReadsAndRefusedWritesLeaveNothingInTheLog) {
                            "expire k 10 nx", "getex k",        "setrange x 0 \"\"",
                            "set k v bogus",  "flushall bogus", "rename k k",
                            "rename x k",     "renamenx k k",   "copy k k",
-                           "copy x k",       "lcs k x"}) {
+                           "copy x k",       "lcs k x",        "object encoding k",
+                           "memory usage k"}) {
     (void)testbed.Run(line);
     EXPECT_EQ(testbed.store()->pipeline().appended_lsn(), before) << line;
   }
@@ -276,6 +278,9 @@ TEST(CommandTest, LookupsAreCounted) {
                                             {"ttl k", 1, 0},
                                             {"type x", 0, 1},
                                             {"getex k", 1, 0},
+                                            {"object encoding k", 1, 0},
+                                            {"object idletime x", 0, 1},
+                                            {"memory usage k", 0, 0},
                                             {"lcs k x", 1, 1},
                                             {"substr k 0 1", 1, 0},
                                             {"copy k k2", 1, 0},
@@ -328,6 +333,17 @@ TEST(CommandTest, AnExpiredTargetIsReplacedAndNotDeletedAfterwards) {
     EXPECT_EQ(testbed.CheckBookkeeping(), "") << line;
     ASSERT_EQ(testbed.Run("flushall"), "+OK");
   }
+}
+
+TEST(CommandTest, MemoryUsageCountsTheRecordsOfAKey) {
+  CommandTestbed testbed;
+  ASSERT_EQ(testbed.Run("set k v"), "+OK");
+  const uint16_t slot = static_cast<uint16_t>(SlotOf("k"));
+  const size_t metadata = MetadataKey(slot, 1, "k").size() + kStringHeaderSize + 1;
+  EXPECT_EQ(testbed.Run("memory usage k"), ":" + std::to_string(metadata));
+  ASSERT_EQ(testbed.Run("pexpire k 1000"), ":1");
+  const size_t index = ExpiryKey(slot, 1, 1, "k").size();
+  EXPECT_EQ(testbed.Run("memory usage k"), ":" + std::to_string(metadata + index));
 }
 
 TEST(CommandTest, OnlyOwnedSlotsAreCountedShownAndFlushed) {
