@@ -173,6 +173,10 @@ TEST_F(RouterTest, KeysThatMustShareASlotDoSo) {
   }
 }
 
+TEST_F(RouterTest, DebugReachesNoNode) {
+  EXPECT_EQ(Run({"DEBUG", "sleep", "0"}), "-ERR " + std::string(kDebugRefusal) + "\r\n");
+}
+
 TEST_F(RouterTest, ScanWalksOverAllNodes) {
   std::vector<std::string> cursors;
   std::string cursor = "0";

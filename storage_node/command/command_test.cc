@@ -254,7 +254,7 @@ TEST(CommandTest, ReadsAndRefusedWritesLeaveNothingInTheLog) {
                            "set k v bogus",  "flushall bogus", "rename k k",
                            "rename x k",     "renamenx k k",   "copy k k",
                            "copy x k",       "lcs k x",        "object encoding k",
-                           "memory usage k"}) {
+                           "memory usage k", "debug sleep 0"}) {
     (void)testbed.Run(line);
     EXPECT_EQ(testbed.store()->pipeline().appended_lsn(), before) << line;
   }
@@ -344,6 +344,50 @@ TEST(CommandTest, MemoryUsageCountsTheRecordsOfAKey) {
   ASSERT_EQ(testbed.Run("pexpire k 1000"), ":1");
   const size_t index = ExpiryKey(slot, 1, 1, "k").size();
   EXPECT_EQ(testbed.Run("memory usage k"), ":" + std::to_string(metadata + index));
+}
+
+TEST(CommandTest, DebugWorksWhereItIsAllowed) {
+  CommandTestbed testbed;
+  EXPECT_TRUE(testbed.Run("debug set-active-expire 0").starts_with("-ERR DEBUG command not"));
+  EXPECT_TRUE(testbed.sweeper().active_expire());
+  testbed.set_debug_allowed(true);
+  EXPECT_EQ(testbed.Run("debug set-active-expire 0"), "+OK");
+  EXPECT_FALSE(testbed.sweeper().active_expire());
+  EXPECT_EQ(testbed.Run("DEBUG SET-ACTIVE-EXPIRE 1"), "+OK");
+  EXPECT_TRUE(testbed.sweeper().active_expire());
+  EXPECT_EQ(testbed.Run("debug set-active-expire x"),
+            "-ERR value is not an integer or out of range");
+
+  EXPECT_EQ(testbed.Run("debug object k"), "-ERR no such key");
+  ASSERT_EQ(testbed.Run("set k 12"), "+OK");
+  EXPECT_EQ(testbed.Run("debug object k"),
+            "+Value at:0x0 refcount:1 encoding:int serializedlength:" +
+                std::to_string(kStringHeaderSize + 2) + " lru:0 lru_seconds_idle:0");
+  testbed.owned_slots().reset(static_cast<size_t>(SlotOf("k")));
+  EXPECT_EQ(testbed.Run("debug object k"), "-ERR no such key");
+
+  EXPECT_TRUE(testbed.Run("debug help").starts_with("*9 +DEBUG <subcommand>"));
+  EXPECT_EQ(testbed.Run("debug object"),
+            "-ERR unknown subcommand or wrong number of arguments for 'object'. Try DEBUG HELP.");
+  EXPECT_EQ(testbed.Run("debug nosuch"),
+            "-ERR unknown subcommand or wrong number of arguments for 'nosuch'. Try DEBUG HELP.");
+}
+
+TEST(CommandTest, DebugSleepHoldsNoLocksAndHasALimit) {
+  CommandTestbed testbed;
+  testbed.set_debug_allowed(true);
+  CommandClient client(&testbed, 2);
+  EXPECT_EQ(client.Run("set k v"), "+OK");
+  EXPECT_EQ(client.Run("debug sleep 3601"),
+            "-ERR value is out of range, must be between 0 and 3600");
+  EXPECT_EQ(client.Run("debug sleep -1"), "-ERR value is out of range, must be between 0 and 3600");
+  EXPECT_EQ(client.Run("debug sleep inf"),
+            "-ERR value is out of range, must be between 0 and 3600");
+  EXPECT_EQ(client.Run("debug sleep nan"), "-ERR value is not a valid float");
+  EXPECT_TRUE(client.txn().holds_locks());
+  EXPECT_EQ(client.Run("debug sleep 0"), "+OK");
+  EXPECT_FALSE(client.txn().holds_locks());
+  EXPECT_FALSE(client.txn().has_writes());
 }
 
 TEST(CommandTest, OnlyOwnedSlotsAreCountedShownAndFlushed) {

@@ -182,6 +182,7 @@ Status NodeServer::StartWorkers() {
     workers_.push_back(std::make_unique<IoWorker>(
         fmt::format("io-{}", i + 1), IoWorker::Parts{.store = store_.get(),
                                                      .scan_cursors = scan_cursors_.get(),
+                                                     .sweeper = sweeper_.get(),
                                                      .metrics = metrics_.NewCells(),
                                                      .service = service,
                                                      .options = start_options_,
