@@ -19,7 +19,5 @@ inline constexpr std::string_view kRedisVersion = "7.2.4";
 
 // Returns the text of `program --version`: version, commit, compiler, allocator.
 std::string VersionText(std::string_view program);
-// Returns "jemalloc 5.3.0" or "libc".
-std::string AllocatorName();
 
 }  // namespace kvs

@@ -27,7 +27,8 @@ class Thread {
   std::thread thread_;
 };
 
-// Stops the calling thread for `microseconds`.  For background threads only, never on a loop.
+// Stops the calling thread for `microseconds`.  For background threads; on a loop DEBUG SLEEP
+// alone.
 void SleepMicros(int64_t microseconds);
 
 }  // namespace kvs

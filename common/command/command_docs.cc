@@ -135,24 +135,33 @@ void WriteFindKeys(const KeyPattern& keys, RespWriter* reply) {
   }
 }
 
-void WriteKeySpecs(const CommandSpec& spec, RespWriter* reply) {
-  if (!spec.has_keys()) {
-    return reply->Set(0);
-  }
-  reply->Set(1);
-  reply->Map(spec.key_notes.empty() ? 3 : 4);
-  if (!spec.key_notes.empty()) {
-    WriteField("notes", spec.key_notes, reply);
+void WriteKeySpec(const KeyPattern& keys, KeyUses uses, std::string_view notes, RespWriter* reply) {
+  reply->Map(notes.empty() ? 3 : 4);
+  if (!notes.empty()) {
+    WriteField("notes", notes, reply);
   }
   reply->Bulk("flags");
-  WriteNameSet(NamesOf(spec.access, kKeyUseNames), reply);
+  WriteNameSet(NamesOf(uses, kKeyUseNames), reply);
   reply->Bulk("begin_search");
   reply->Map(2);
   WriteField("type", "index", reply);
   reply->Bulk("spec");
   reply->Map(1);
-  WriteField("index", spec.keys.first, reply);
-  WriteFindKeys(spec.keys, reply);
+  WriteField("index", keys.first, reply);
+  WriteFindKeys(keys, reply);
+}
+
+void WriteKeySpecs(const CommandSpec& spec, RespWriter* reply) {
+  if (!spec.has_keys()) {
+    return reply->Set(0);
+  }
+  if (spec.second_access != 0) {
+    reply->Set(2);
+    WriteKeySpec(OneKey(spec.keys.first), spec.access, spec.key_notes, reply);
+    return WriteKeySpec(OneKey(spec.keys.last), spec.second_access, {}, reply);
+  }
+  reply->Set(1);
+  WriteKeySpec(spec.keys, spec.access, spec.key_notes, reply);
 }
 
 void WriteArguments(const std::vector<CommandArgument>& arguments, RespWriter* reply);
@@ -175,7 +184,7 @@ void WriteArgument(const CommandArgument& argument, RespWriter* reply) {
     WriteField("display_text", argument.name, reply);
   }
   if (is_key) {
-    WriteField("key_spec_index", 0, reply);
+    WriteField("key_spec_index", argument.key_spec, reply);
   }
   if (!argument.token.empty()) {
     WriteField("token", argument.token, reply);

@@ -106,6 +106,7 @@ struct CommandSpec {
   int arity = 0;          // Arguments with the name; below 0: at least -arity.
   KeyPattern keys = {};
   KeyUses access = 0;
+  KeyUses second_access = 0;  // What it does to its second and last key, if that differs.
   std::string_view key_notes = {};
   Route route = Route::kByKey;
   Merge merge = Merge::kNone;

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kMaxQuoted = 128;
 
 // Four buckets a command keep most names in their first bucket.
-constexpr size_t kBucketCount = 256;
+constexpr size_t kBucketCount = 512;
 constexpr uint8_t kNoCommand = 0xff;
 static_assert(kCommandCount < kNoCommand && kBucketCount >= 3 * kCommandCount,
               "double kBucketCount, and widen the buckets before 255 commands");
@@ -38,9 +38,9 @@ constexpr size_t Bucket(std::string_view name) {
       ends = ends << 8 | (static_cast<uint8_t>(c) | 0x20u);
     }
   }
-  return static_cast<size_t>((ends ^ ends >> 29) * 0x9e3779b97f4a7c15u >> 56);
+  return static_cast<size_t>((ends ^ ends >> 29) * 0x9e3779b97f4a7c15u >> 55);
 }
-static_assert(kBucketCount == 256, "Bucket() returns 8 bits");
+static_assert(kBucketCount == 512, "Bucket() returns 9 bits");
 
 constexpr std::array<uint8_t, kBucketCount> MakeBuckets() {
   std::array<uint8_t, kBucketCount> buckets{};

@@ -70,6 +70,12 @@ std::string UnknownCommandError(CommandArgs args);
 // "ERR wrong number of arguments for 'client|setname' command"
 std::string WrongArityError(const CommandSpec& spec);
 
+// Redis's words for DEBUG where it is not allowed, without "ERR ".
+inline constexpr std::string_view kDebugRefusal =
+    "DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can "
+    "run it from a local connection, otherwise you need to set this option in the configuration "
+    "file, and then restart the server.";
+
 // Where the keys of one request stand: args[first], args[first + step], ... `count` of them.
 struct KeyPositions {
   size_t first = 0;
@@ -107,6 +113,7 @@ constexpr bool IsSane(const CommandSpec& spec) {
   }
   return !spec.name.empty() && spec.arity != 0 && !(spec.is_read() && spec.is_write()) &&
          (!keyed || spec.is_read() || spec.is_write()) && keyed == (spec.access != 0) &&
+         (spec.second_access == 0 || spec.keys.last == spec.keys.first + 1) &&
          (!joins || spec.merge != Merge::kNone) && keyed == routed_by_key &&
          (spec.route != Route::kProxy || spec.merge == Merge::kNone) &&
          (!keyed || spec.keys.first < (spec.arity < 0 ? -spec.arity : spec.arity)) &&

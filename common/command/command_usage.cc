@@ -38,9 +38,15 @@ bool IsToken(std::string_view word) {
 
 std::string_view TypeOf(std::string_view name, const CommandSpec& spec) {
   static constexpr std::string_view kIntegers[] = {
-      "seconds", "milliseconds", "increment", "decrement", "offset",   "start",
-      "end",     "cursor",       "count",     "index",     "protover", "client-id"};
-  if (name == "key" || name == "pattern") {
+      "seconds",  "milliseconds", "increment", "decrement",     "offset",
+      "start",    "end",          "cursor",    "count",         "index",
+      "protover", "client-id",    "version",   "min-match-len", "destination-db"};
+  static constexpr std::string_view kKeys[] = {"key",    "key1",   "key2",
+                                               "newkey", "source", "destination"};
+  if (std::find(std::begin(kKeys), std::end(kKeys), name) != std::end(kKeys)) {
+    return "key";
+  }
+  if (name == "pattern") {
     return name;
   }
   if (name.starts_with("unix-time")) {
@@ -132,7 +138,13 @@ class UsageParser {
   CommandArgument ParseWord() {
     const std::string_view word = words_[next_++];
     if (!IsToken(word)) {
-      return {.name = std::string(word), .type = TypeOf(word, spec_), .token = {}, .children = {}};
+      const std::string_view type = TypeOf(word, spec_);
+      const bool second_key = type == "key" && spec_.second_access != 0 && keys_seen_++ > 0;
+      return {.name = std::string(word),
+              .type = type,
+              .key_spec = second_key ? 1 : 0,
+              .token = {},
+              .children = {}};
     }
     if (AtEnd() || At("[") || At("<") || IsToken(words_[next_])) {
       return {
@@ -166,6 +178,7 @@ class UsageParser {
   const CommandSpec& spec_;
   const std::vector<std::string_view> words_;
   size_t next_ = 0;
+  int keys_seen_ = 0;
 };
 
 }  // namespace

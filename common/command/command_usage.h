@@ -20,6 +20,7 @@ namespace kvs {
 struct CommandArgument {
   std::string name;
   std::string_view type;  // "key", "string", "integer", "pure-token", "oneof", "block", ...
+  int key_spec = 0;       // Which key specification a key belongs to.
   std::string token;      // Stands before the argument; empty for none.
   bool optional = false;
   bool multiple = false;

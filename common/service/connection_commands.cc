@@ -309,6 +309,35 @@ void AnswerConfig(CommandId id, Call* call) {
   }
 }
 
+void AnswerMemory(CommandId id, Call* call) {
+  const auto figures = [call] {
+    const auto& parts = call->service->memory_parts;
+    return ReadMemoryFigures(*call->service->clients, parts ? parts() : std::vector<MemoryPart>());
+  };
+  switch (id) {
+    case CommandId::kMemoryDoctor:
+      return call->reply.Verbatim("txt", DiagnoseMemory(figures()));
+    case CommandId::kMemoryMallocStats:
+      return call->reply.Verbatim("txt", AllocatorReport());
+    case CommandId::kMemoryPurge:
+      return PurgeAllocator() ? call->reply.Ok() : call->Fail("ERR Error purging dirty pages");
+    case CommandId::kMemoryStats:
+      return WriteMemoryStats(figures(), &call->reply);
+    default:
+      return WriteHelp(GetCommand(CommandId::kMemory), &call->reply);
+  }
+}
+
+// Redis draws for versions 5 and 6; since 7 it tells its version alone, and so does this.
+void Lolwut(Call* call) {
+  int64_t version = 0;
+  if (call->args.size() > 2 && EqualsIgnoreCase(call->args[1], "version") &&
+      !ParseInt64(call->args[2], &version)) {
+    return call->Fail("ERR value is not an integer or out of range");
+  }
+  call->reply.Verbatim("txt", fmt::format("Redis ver. {}\n", kRedisVersion));
+}
+
 void Answer(CommandId id, Call* call) {
   const std::string_view name = call->spec.name;
   if (name.starts_with("client|")) {
@@ -316,6 +345,9 @@ void Answer(CommandId id, Call* call) {
   }
   if (name.starts_with("config|")) {
     return AnswerConfig(id, call);
+  }
+  if (name.starts_with("memory|")) {
+    return AnswerMemory(id, call);
   }
   if (name.starts_with("command")) {
     return AnswerCommand(call->args, &call->reply);
@@ -335,6 +367,10 @@ void Answer(CommandId id, Call* call) {
       return Select(call);
     case CommandId::kTime:
       return Time(call);
+    case CommandId::kLolwut:
+      return Lolwut(call);
+    case CommandId::kObjectHelp:
+      return WriteHelp(GetCommand(CommandId::kObject), &call->reply);
     case CommandId::kQuit:
       call->client->close_after_reply = true;
       return call->reply.Ok();

@@ -1,5 +1,5 @@
 // The commands that node and proxy answer alike: AUTH, HELLO, CLIENT, COMMAND, CONFIG, ECHO, INFO,
-// PING, QUIT, RESET, SELECT, TIME.
+// LOLWUT, MEMORY but for USAGE, OBJECT HELP, PING, QUIT, RESET, SELECT, TIME.
 //
 // They are about the connection and the process, never about data.  What differs between the
 // programs (the text of INFO, the options) comes through ServiceContext.
@@ -21,6 +21,7 @@
 #include "common/resp/resp_writer.h"
 #include "common/service/client_registry.h"
 #include "common/service/info.h"
+#include "common/service/memory_commands.h"
 
 namespace kvs {
 
@@ -42,6 +43,7 @@ struct ServiceContext {
   std::string mode = "standalone";
   std::string role = "master";
   std::function<std::vector<InfoSection>()> info_sections;
+  std::function<std::vector<MemoryPart>()> memory_parts;  // Empty: none are known.
 };
 
 // Answers one request whose row is a KVS_PROXY_COMMAND or KVS_CONTAINER row; writes exactly one

@@ -61,6 +61,26 @@ TEST_F(ConnectionCommandsTest, SmallOnesAnswerAsRedisDoes) {
   EXPECT_TRUE(client_.close_after_reply);
 }
 
+TEST_F(ConnectionCommandsTest, LolwutTellsTheVersionWhateverItIsAskedFor) {
+  const std::string version = "$17\r\nRedis ver. 7.2.4\n\r\n";
+  EXPECT_EQ(Run({"lolwut"}), version);
+  EXPECT_EQ(Run({"LOLWUT", "VERSION", "5", "40"}), version);
+  EXPECT_EQ(Run({"lolwut", "version", "x"}), "-ERR value is not an integer or out of range\r\n");
+  client_.protocol = 3;
+  EXPECT_EQ(Run({"lolwut"}), "=21\r\ntxt:Redis ver. 7.2.4\n\r\n");
+}
+
+TEST_F(ConnectionCommandsTest, MemoryTellsOfTheProcessAndOfThePartsItKnows) {
+  EXPECT_EQ(Run({"memory", "stats"}).substr(0, 5), "*30\r\n");
+  service_.memory_parts = [] { return std::vector<MemoryPart>{{"cache", 3 << 20}}; };
+  EXPECT_EQ(Run({"memory", "stats"}).substr(0, 5), "*32\r\n");
+  EXPECT_NE(Run({"memory", "doctor"}).find("cache: 3.0 MiB."), std::string::npos);
+  EXPECT_EQ(Run({"memory", "purge"}), "+OK\r\n");
+  EXPECT_EQ(Run({"memory", "malloc-stats"})[0], '$');
+  EXPECT_NE(Run({"memory", "help"}).find("+USAGE key [SAMPLES count]\r\n"), std::string::npos);
+  EXPECT_NE(Run({"object", "help"}).find("+IDLETIME key\r\n"), std::string::npos);
+}
+
 TEST_F(ConnectionCommandsTest, HelloSwitchesTheProtocolAndNamesTheServer) {
   EXPECT_EQ(Run({"hello", "3", "setname", "me"}),
             "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n"

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "common/base/build_info.h"
+#include "common/base/allocator.h"
 #include "common/base/file.h"
 #include "common/base/strings.h"
 
@@ -68,7 +68,7 @@ std::string FormatInfo(const std::vector<InfoSection>& sections,
   return text;
 }
 
-void AddProcessMemory(InfoSection* section) {
+ProcessMemory ReadProcessMemory() {
   uint64_t rss = 0;
   const Result<std::string> statm = ReadFile("/proc/self/statm");
   if (statm.ok()) {
@@ -77,16 +77,22 @@ void AddProcessMemory(InfoSection* section) {
       rss *= static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
     }
   }
-  const auto total = static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  const auto resident = static_cast<int64_t>(rss);
+  return {.resident = rss, .peak = static_cast<uint64_t>(usage.ru_maxrss) * 1024};
+}
+
+void AddProcessMemory(InfoSection* section) {
+  const auto total = static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  const ProcessMemory memory = ReadProcessMemory();
+  const auto resident = static_cast<int64_t>(memory.resident);
+  const std::string human = HumanBytes(static_cast<double>(memory.resident));
   section->Add("used_memory", resident)
-      .Add("used_memory_human", HumanBytes(static_cast<double>(rss)))
+      .Add("used_memory_human", human)
       .Add("used_memory_rss", resident)
-      .Add("used_memory_rss_human", HumanBytes(static_cast<double>(rss)))
-      .Add("used_memory_peak", usage.ru_maxrss * 1024)
-      .Add("used_memory_peak_human", HumanBytes(static_cast<double>(usage.ru_maxrss) * 1024))
+      .Add("used_memory_rss_human", human)
+      .Add("used_memory_peak", static_cast<int64_t>(memory.peak))
+      .Add("used_memory_peak_human", HumanBytes(static_cast<double>(memory.peak)))
       .Add("total_system_memory", total)
       .Add("total_system_memory_human", HumanBytes(static_cast<double>(total)))
       .Add("maxmemory", 0)

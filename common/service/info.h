@@ -36,6 +36,13 @@ class InfoSection {
 std::string FormatInfo(const std::vector<InfoSection>& sections,
                        std::span<const std::string_view> wanted);
 
+// Bytes, as the kernel counts them.
+struct ProcessMemory {
+  uint64_t resident = 0;
+  uint64_t peak = 0;
+};
+ProcessMemory ReadProcessMemory();
+
 // Adds the fields that every process has: memory as the kernel counts it, processor time.
 void AddProcessMemory(InfoSection* section);
 void AddProcessCpu(InfoSection* section);

@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
                     {"appendonly", "no"},
                     {"databases", "1"},
                     {"maxmemory", "0"},
-                    {"cluster-enabled", "no"}}};
+                    {"cluster-enabled", "no"},
+                    {"enable-debug-command", "no"}}};
   return kvs::RunProgram(spec, argc, argv, &kvs::Serve);
 }

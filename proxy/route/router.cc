@@ -37,6 +37,12 @@ void AppendArrayHeader(size_t count, std::string* out) {
   RespWriter(2, out).Array(count);
 }
 
+// DEBUG would act on a node that the client did not choose.
+std::string RefusalError(const CommandSpec& spec, CommandArgs args) {
+  return IdOf(spec) == CommandId::kDebug ? "ERR " + std::string(kDebugRefusal)
+                                         : UnknownCommandError(args);
+}
+
 }  // namespace
 
 Router::Router(LinkPool* links)
@@ -101,8 +107,9 @@ void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
                                           : StartAllShards(exchange, args);
     case Route::kPinned:
     case Route::kProxy:
-    case Route::kRefused:
       return exchange->Answer("-" + UnknownCommandError(args) + "\r\n");
+    case Route::kRefused:
+      return exchange->Answer("-" + RefusalError(spec, args) + "\r\n");
   }
 }
 

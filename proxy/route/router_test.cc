@@ -167,6 +167,14 @@ TEST_F(RouterTest, KeysThatMustShareASlotDoSo) {
   EXPECT_EQ(Run({"MSETNX", "a", "1", "b", "2"}),
             "-CROSSSLOT Keys in request don't hash to the same slot\r\n");
   EXPECT_EQ(Run({"MSETNX", "{t}a", "1", "{t}b", "2"}), "+OK\r\n");
+  for (const char* name : {"RENAME", "RENAMENX", "COPY", "LCS"}) {
+    EXPECT_EQ(Run({name, "a", "b"}), "-CROSSSLOT Keys in request don't hash to the same slot\r\n");
+    EXPECT_EQ(Run({name, "{t}a", "{t}b"}).find("CROSSSLOT"), std::string::npos) << name;
+  }
+}
+
+TEST_F(RouterTest, DebugReachesNoNode) {
+  EXPECT_EQ(Run({"DEBUG", "sleep", "0"}), "-ERR " + std::string(kDebugRefusal) + "\r\n");
 }
 
 TEST_F(RouterTest, ScanWalksOverAllNodes) {

@@ -39,6 +39,20 @@ void PutUnlessPast(Keyspace* keyspace, KeyEntry* entry, std::string_view value,
   }
 }
 
+// GETRANGE and SUBSTR.
+Status ReplyRange(CommandContext& ctx) {
+  int64_t start = 0;
+  int64_t end = 0;
+  if (!ParseInt64(ctx.arg(2), &start) || !ParseInt64(ctx.arg(3), &end)) {
+    return NotAnInteger();
+  }
+  Keyspace keyspace(ctx.txn, &ctx.expired_keys);
+  KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.FindString(ctx.arg(1)));
+  ctx.CountLookup(entry.exists());
+  ctx.reply.Bulk(entry.exists() ? StringRange(entry.value(), start, end) : std::string_view());
+  return Status::Ok();
+}
+
 Status IncrementBy(CommandContext& ctx, int64_t increment) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
   KVS_ASSIGN_OR_RETURN(const int64_t sum, StringStore(&keyspace).IncrBy(ctx.arg(1), increment));
@@ -155,16 +169,7 @@ Status CmdGetEx(CommandContext& ctx) {
 
 // GETRANGE key start end
 Status CmdGetRange(CommandContext& ctx) {
-  int64_t start = 0;
-  int64_t end = 0;
-  if (!ParseInt64(ctx.arg(2), &start) || !ParseInt64(ctx.arg(3), &end)) {
-    return NotAnInteger();
-  }
-  Keyspace keyspace(ctx.txn, &ctx.expired_keys);
-  KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.FindString(ctx.arg(1)));
-  ctx.CountLookup(entry.exists());
-  ctx.reply.Bulk(entry.exists() ? StringRange(entry.value(), start, end) : std::string_view());
-  return Status::Ok();
+  return ReplyRange(ctx);
 }
 
 // GETSET key value
@@ -329,6 +334,11 @@ Status CmdStrLen(CommandContext& ctx) {
   ctx.CountLookup(entry.exists());
   ctx.reply.Integer(entry.exists() ? static_cast<int64_t>(entry.value().size()) : 0);
   return Status::Ok();
+}
+
+// SUBSTR key start end
+Status CmdSubStr(CommandContext& ctx) {
+  return ReplyRange(ctx);
 }
 
 }  // namespace kvs

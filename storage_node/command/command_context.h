@@ -29,6 +29,7 @@ namespace kvs {
 
 using SlotSet = std::bitset<kSlotCount>;
 class ScanCursors;
+class SweeperThread;
 
 struct CommandContext {
   const CommandSpec& spec;
@@ -37,6 +38,8 @@ struct CommandContext {
   RespWriter reply;
   const SlotSet* owned_slots;  // What KEYS, SCAN, DBSIZE, RANDOMKEY and FLUSH* cover.
   ScanCursors* scan_cursors;
+  SweeperThread* sweeper;      // What DEBUG SET-ACTIVE-EXPIRE switches.
+  bool debug_allowed = false;  // Whether this client may send DEBUG.
   // Counted by handlers that read keys.
   int64_t keyspace_hits = 0;
   int64_t keyspace_misses = 0;

@@ -56,6 +56,7 @@ class ModelTest : public testing::TestWithParam<uint64_t> {
 
   void StringStep(uint64_t choice, const std::string& key);
   void KeyStep(uint64_t choice, const std::string& key);
+  void MoveStep(uint64_t choice, const std::string& key);
   void Step();
   void Interrupt();
   void Compare();
@@ -158,6 +159,39 @@ void ModelTest::KeyStep(uint64_t choice, const std::string& key) {
   }
 }
 
+// Both keys may be the same, and may be in different slots.
+void ModelTest::MoveStep(uint64_t choice, const std::string& key) {
+  const std::string other = RandomKey();
+  const bool taken = Find(other) != nullptr;
+  const ModelValue* old = Find(key);
+  const std::string keys = key + " " + other;
+  const bool is_rename = choice < 2;
+  const bool moves = old != nullptr && key != other && (!taken || choice % 2 == 0);
+  if (is_rename && old == nullptr) {
+    return Expect((choice == 0 ? "rename " : "renamenx ") + keys, "-ERR no such key");
+  }
+  switch (choice) {
+    case 0:
+      Expect("rename " + keys, "+OK");
+      break;
+    case 1:
+      Expect("renamenx " + keys, moves ? ":1" : ":0");
+      break;
+    default: {
+      const std::string replace = choice == 2 ? " replace" : "";
+      Expect("copy " + keys + replace, key == other
+                                           ? "-ERR source and destination objects are the same"
+                                           : (moves ? ":1" : ":0"));
+    }
+  }
+  if (moves) {
+    model_[other] = *old;
+  }
+  if (moves && is_rename) {
+    model_.erase(key);
+  }
+}
+
 void ModelTest::Step() {
   if (random_.OneIn(10)) {
     client_->Commit();
@@ -172,6 +206,8 @@ void ModelTest::Step() {
   }
   if (random_.OneIn(2)) {
     StringStep(random_.Uniform(8), RandomKey());
+  } else if (random_.OneIn(3)) {
+    MoveStep(random_.Uniform(4), RandomKey());
   } else {
     KeyStep(random_.Uniform(6), RandomKey());
   }

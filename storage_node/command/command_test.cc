@@ -18,7 +18,7 @@
 namespace kvs {
 namespace {
 
-constexpr const char* kTables[] = {"string", "key", "keyspace"};
+constexpr const char* kTables[] = {"string", "key", "object", "keyspace"};
 
 std::vector<std::string> ReadLines(const std::string& table) {
   std::ifstream file("testdata/" + table + ".txt");
@@ -67,8 +67,13 @@ TEST(CommandHandlersTest, EveryRowOfTheNodeHasAHandlerAndACase) {
   std::set<std::string> tested;
   for (const char* table : kTables) {
     for (const std::string& line : ReadLines(table)) {
-      if (line.starts_with("> ")) {
-        tested.insert(ToLower(line.substr(2, line.find(' ', 2) - 2)));
+      std::vector<std::string> words;
+      if (!line.starts_with("> ") || !SplitArguments(line.substr(2), &words)) {
+        continue;
+      }
+      const std::vector<std::string_view> args(words.begin(), words.end());
+      if (const CommandSpec* spec = ResolveCommand(args); spec != nullptr) {
+        tested.insert(std::string(spec->name));
       }
     }
   }
@@ -109,9 +114,12 @@ TEST(CommandTest, AKeyOfAnotherTypeIsRefusedReplacedOrSkipped) {
   const std::string wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
   for (const char* line : {"get h", "append h x", "setrange h 0 x", "getrange h 0 1", "strlen h",
                            "incr h", "incrbyfloat h 1", "getset h x", "getdel h", "getex h",
-                           "set h x get", "decrby h 1", "getex h ex 0"}) {
+                           "set h x get", "decrby h 1", "getex h ex 0", "substr h 0 1",
+                           "rename h x", "renamenx h x", "copy h x", "object encoding h"}) {
     EXPECT_EQ(client.Run(line), wrong) << line;
   }
+  EXPECT_EQ(client.Run("lcs h x"), "-ERR The specified keys must contain string values");
+  EXPECT_EQ(client.Run("lcs x h bogus"), "-ERR The specified keys must contain string values");
   EXPECT_EQ(client.Run("type h"), "+hash");
   EXPECT_EQ(client.Run("mget h"), "*1 $-1");
   EXPECT_EQ(client.Run("exists h"), ":1");
@@ -160,7 +168,10 @@ TEST(CommandTest, AKeyMayHave65536BytesAndNotOneMore) {
                                              {"incr", too_long},
                                              {"incrbyfloat", too_long, "1"},
                                              {"mset", "a", "1", too_long, "v", "b", "2"},
-                                             {"msetnx", "a", "1", too_long, "v"}}) {
+                                             {"msetnx", "a", "1", too_long, "v"},
+                                             {"rename", longest, too_long},
+                                             {"renamenx", longest, too_long},
+                                             {"copy", longest, too_long, "replace"}}) {
     EXPECT_EQ(testbed.Run(request), refused) << request[0];
   }
   EXPECT_EQ(testbed.Run({"get", too_long}), "$-1");
@@ -214,8 +225,10 @@ TEST(CommandTest, CommandsOfATurnSeeEachOtherBeforeItIsCommitted) {
 
 TEST(CommandTest, WhoeverFindsAKeyExpiredDeletesItThroughTheLog) {
   CommandTestbed testbed;
-  for (const char* line : {"get k", "exists k", "ttl k", "expire k 5", "mget k k2", "set k v xx",
-                           "getex k", "touch k k", "del k", "incr k", "setnx k v"}) {
+  for (const char* line :
+       {"get k", "exists k", "ttl k", "expire k 5", "mget k k2", "set k v xx", "getex k",
+        "touch k k", "del k", "incr k", "setnx k v", "rename k x", "copy k x", "lcs k x",
+        "substr k 0 1", "object encoding k", "memory usage k"}) {
     ASSERT_EQ(testbed.Run("set k 1 px 100"), "+OK");
     testbed.clock().AdvanceMicros(100'000);
     const uint64_t before = testbed.store()->pipeline().appended_lsn();
@@ -238,7 +251,10 @@ TEST(CommandTest, ReadsAndRefusedWritesLeaveNothingInTheLog) {
                            "set k v nx",     "setnx k v",      "msetnx k 1 x 2",
                            "del x",          "getdel x",       "persist x",
                            "expire k 10 nx", "getex k",        "setrange x 0 \"\"",
-                           "set k v bogus",  "flushall bogus"}) {
+                           "set k v bogus",  "flushall bogus", "rename k k",
+                           "rename x k",     "renamenx k k",   "copy k k",
+                           "copy x k",       "lcs k x",        "object encoding k",
+                           "memory usage k", "debug sleep 0"}) {
     (void)testbed.Run(line);
     EXPECT_EQ(testbed.store()->pipeline().appended_lsn(), before) << line;
   }
@@ -262,11 +278,116 @@ TEST(CommandTest, LookupsAreCounted) {
                                             {"ttl k", 1, 0},
                                             {"type x", 0, 1},
                                             {"getex k", 1, 0},
+                                            {"object encoding k", 1, 0},
+                                            {"object idletime x", 0, 1},
+                                            {"memory usage k", 0, 0},
+                                            {"lcs k x", 1, 1},
+                                            {"substr k 0 1", 1, 0},
+                                            {"copy k k2", 1, 0},
+                                            {"rename k2 k3", 0, 0},
                                             {"set k 1", 0, 0}}) {
     (void)testbed.Run(test.line);
     EXPECT_EQ(testbed.hits(), test.hits) << test.line;
     EXPECT_EQ(testbed.misses(), test.misses) << test.line;
   }
+}
+
+TEST(CommandTest, ARenamedKeyTakesItsExpiryAlongAndLeavesNoneBehind) {
+  CommandTestbed testbed;
+  const SlotTable& slots = testbed.store()->slots();
+  const auto a_slot = static_cast<uint16_t>(SlotOf("a"));
+  const auto b_slot = static_cast<uint16_t>(SlotOf("b"));
+  ASSERT_NE(a_slot, b_slot);
+  ASSERT_EQ(testbed.Run("set a 1 px 5000"), "+OK");
+  ASSERT_EQ(testbed.Run("set b 2 px 100"), "+OK");
+  const uint64_t before = testbed.store()->pipeline().appended_lsn();
+  EXPECT_EQ(testbed.Run("rename a b"), "+OK");
+  EXPECT_EQ(testbed.store()->pipeline().appended_lsn(), before + 1);  // One record: all or nothing.
+  EXPECT_EQ(slots.key_count(a_slot), 0U);
+  EXPECT_EQ(slots.expire_count(a_slot), 0U);
+  EXPECT_EQ(slots.key_count(b_slot), 1U);
+  EXPECT_EQ(slots.expire_count(b_slot), 1U);
+  EXPECT_EQ(testbed.CheckBookkeeping(), "");
+  testbed.clock().AdvanceMicros(100'000);
+  EXPECT_EQ(testbed.Run("pttl b"), ":4900");
+  testbed.Crash();
+  EXPECT_EQ(testbed.Run("get b"), "$1 1");
+  EXPECT_EQ(testbed.Run("get a"), "$-1");
+
+  EXPECT_EQ(testbed.Run("copy b a"), ":1");
+  EXPECT_EQ(testbed.Run("set c 3"), "+OK");
+  EXPECT_EQ(testbed.Run("rename c b"), "+OK");
+  EXPECT_EQ(testbed.store()->slots().expire_count(b_slot), 0U);
+  EXPECT_EQ(testbed.store()->slots().expire_count(a_slot), 1U);
+  EXPECT_EQ(testbed.CheckBookkeeping(), "");
+}
+
+TEST(CommandTest, AnExpiredTargetIsReplacedAndNotDeletedAfterwards) {
+  CommandTestbed testbed;
+  for (const char* line : {"rename a b", "renamenx a b", "copy a b"}) {
+    ASSERT_EQ(testbed.Run("set a 1"), "+OK");
+    ASSERT_EQ(testbed.Run("set b 2 px 100"), "+OK");
+    testbed.clock().AdvanceMicros(100'000);
+    EXPECT_NE(testbed.Run(line), ":0") << line;
+    EXPECT_EQ(testbed.Run("get b"), "$1 1") << line;
+    EXPECT_EQ(testbed.CheckBookkeeping(), "") << line;
+    ASSERT_EQ(testbed.Run("flushall"), "+OK");
+  }
+}
+
+TEST(CommandTest, MemoryUsageCountsTheRecordsOfAKey) {
+  CommandTestbed testbed;
+  ASSERT_EQ(testbed.Run("set k v"), "+OK");
+  const uint16_t slot = static_cast<uint16_t>(SlotOf("k"));
+  const size_t metadata = MetadataKey(slot, 1, "k").size() + kStringHeaderSize + 1;
+  EXPECT_EQ(testbed.Run("memory usage k"), ":" + std::to_string(metadata));
+  ASSERT_EQ(testbed.Run("pexpire k 1000"), ":1");
+  const size_t index = ExpiryKey(slot, 1, 1, "k").size();
+  EXPECT_EQ(testbed.Run("memory usage k"), ":" + std::to_string(metadata + index));
+}
+
+TEST(CommandTest, DebugWorksWhereItIsAllowed) {
+  CommandTestbed testbed;
+  EXPECT_TRUE(testbed.Run("debug set-active-expire 0").starts_with("-ERR DEBUG command not"));
+  EXPECT_TRUE(testbed.sweeper().active_expire());
+  testbed.set_debug_allowed(true);
+  EXPECT_EQ(testbed.Run("debug set-active-expire 0"), "+OK");
+  EXPECT_FALSE(testbed.sweeper().active_expire());
+  EXPECT_EQ(testbed.Run("DEBUG SET-ACTIVE-EXPIRE 1"), "+OK");
+  EXPECT_TRUE(testbed.sweeper().active_expire());
+  EXPECT_EQ(testbed.Run("debug set-active-expire x"),
+            "-ERR value is not an integer or out of range");
+
+  EXPECT_EQ(testbed.Run("debug object k"), "-ERR no such key");
+  ASSERT_EQ(testbed.Run("set k 12"), "+OK");
+  EXPECT_EQ(testbed.Run("debug object k"),
+            "+Value at:0x0 refcount:1 encoding:int serializedlength:" +
+                std::to_string(kStringHeaderSize + 2) + " lru:0 lru_seconds_idle:0");
+  testbed.owned_slots().reset(static_cast<size_t>(SlotOf("k")));
+  EXPECT_EQ(testbed.Run("debug object k"), "-ERR no such key");
+
+  EXPECT_TRUE(testbed.Run("debug help").starts_with("*9 +DEBUG <subcommand>"));
+  EXPECT_EQ(testbed.Run("debug object"),
+            "-ERR unknown subcommand or wrong number of arguments for 'object'. Try DEBUG HELP.");
+  EXPECT_EQ(testbed.Run("debug nosuch"),
+            "-ERR unknown subcommand or wrong number of arguments for 'nosuch'. Try DEBUG HELP.");
+}
+
+TEST(CommandTest, DebugSleepHoldsNoLocksAndHasALimit) {
+  CommandTestbed testbed;
+  testbed.set_debug_allowed(true);
+  CommandClient client(&testbed, 2);
+  EXPECT_EQ(client.Run("set k v"), "+OK");
+  EXPECT_EQ(client.Run("debug sleep 3601"),
+            "-ERR value is out of range, must be between 0 and 3600");
+  EXPECT_EQ(client.Run("debug sleep -1"), "-ERR value is out of range, must be between 0 and 3600");
+  EXPECT_EQ(client.Run("debug sleep inf"),
+            "-ERR value is out of range, must be between 0 and 3600");
+  EXPECT_EQ(client.Run("debug sleep nan"), "-ERR value is not a valid float");
+  EXPECT_TRUE(client.txn().holds_locks());
+  EXPECT_EQ(client.Run("debug sleep 0"), "+OK");
+  EXPECT_FALSE(client.txn().holds_locks());
+  EXPECT_FALSE(client.txn().has_writes());
 }
 
 TEST(CommandTest, OnlyOwnedSlotsAreCountedShownAndFlushed) {

@@ -22,6 +22,7 @@ CommandTestbed::CommandTestbed() : dir_(testing::TempDir() + "kvs_command_" + Ra
 }
 
 CommandTestbed::~CommandTestbed() {
+  sweeper_.reset();
   store_.reset();
   KVS_CHECK(RemoveTree(dir_).ok());
 }
@@ -37,9 +38,11 @@ void CommandTestbed::Open() {
   KVS_CHECK(store.ok());
   store_ = *std::move(store);
   cursors_ = std::make_unique<ScanCursors>();
+  sweeper_ = std::make_unique<SweeperThread>(store_.get(), &clock_);
 }
 
 void CommandTestbed::Crash() {
+  sweeper_.reset();
   store_.reset();
   Open();
 }
@@ -129,7 +132,9 @@ std::string CommandClient::RunRaw(const std::vector<std::string>& args) {
                      .txn = &txn_,
                      .reply = RespWriter(protocol_, &out),
                      .owned_slots = &testbed_->owned_slots(),
-                     .scan_cursors = &testbed_->cursors()};
+                     .scan_cursors = &testbed_->cursors(),
+                     .sweeper = &testbed_->sweeper(),
+                     .debug_allowed = testbed_->debug_allowed_};
   const Status status = HandlerOf(IdOf(*spec))(ctx);
   if (!locks && !keys.empty()) {
     txn_.Observe(keys[0]);

@@ -17,6 +17,7 @@
 #include "storage_node/command/scan_cursors.h"
 #include "storage_node/commit/store.h"
 #include "storage_node/commit/txn.h"
+#include "storage_node/types/sweeper_thread.h"
 
 namespace kvs {
 
@@ -33,6 +34,9 @@ class CommandTestbed {
   ManualClock& clock() { return clock_; }
   ScanCursors& cursors() { return *cursors_; }
   SlotSet& owned_slots() { return owned_slots_; }
+  SweeperThread& sweeper() { return *sweeper_; }  // Not started.
+  // Whether DEBUG is allowed; at first it is not.
+  void set_debug_allowed(bool allowed) { debug_allowed_ = allowed; }
 
   // Runs one request in a turn of its own.  The line is split as Redis splits an inline command.
   std::string Run(std::string_view line);
@@ -53,7 +57,9 @@ class CommandTestbed {
   ManualClock clock_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<ScanCursors> cursors_;
+  std::unique_ptr<SweeperThread> sweeper_;
   SlotSet owned_slots_;
+  bool debug_allowed_ = false;
   int64_t hits_ = 0;
   int64_t misses_ = 0;
 };

@@ -36,6 +36,7 @@ bool NeedsLock(const CommandSpec& spec, size_t key_count) {
 IoWorker::IoWorker(std::string name, const Parts& parts)
     : store_(parts.store),
       scan_cursors_(parts.scan_cursors),
+      sweeper_(parts.sweeper),
       metrics_(parts.metrics),
       service_(parts.service),
       options_(parts.options),
@@ -224,6 +225,11 @@ std::string IoWorker::CheckSlots(const CommandSpec& spec, CommandArgs args) cons
   return "";
 }
 
+bool IoWorker::AllowsDebug(NodeSession* session) const {
+  const std::string& who = options_->enable_debug_command;
+  return who == "yes" || (who == "local" && PeerIsLocal(session->client()->info->fd));
+}
+
 bool IoWorker::AnyStalled(const CommandSpec& spec, CommandArgs args) const {
   const KeyPositions keys = FindKeys(spec, args);
   for (size_t i = 0; i < keys.count; ++i) {
@@ -257,7 +263,9 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
                          .txn = &txn_,
                          .reply = RespWriter(session->client()->protocol, session->output()),
                          .owned_slots = &topology_->owned,
-                         .scan_cursors = scan_cursors_};
+                         .scan_cursors = scan_cursors_,
+                         .sweeper = sweeper_,
+                         .debug_allowed = IdOf(spec) == CommandId::kDebug && AllowsDebug(session)};
   const Status status = HandlerOf(IdOf(spec))(context);
   if (!status.ok()) {
     // A commit inside the command may have replaced the replies before it by errors.

@@ -25,6 +25,7 @@
 #include "storage_node/server/node_options.h"
 #include "storage_node/server/node_session.h"
 #include "storage_node/server/node_topology.h"
+#include "storage_node/types/sweeper_thread.h"
 
 namespace kvs {
 
@@ -33,6 +34,7 @@ class IoWorker : public TurnHook, public WatermarkListener {
   struct Parts {
     Store* store;
     ScanCursors* scan_cursors;
+    SweeperThread* sweeper;
     MetricCells* metrics;
     ServiceContext service;
     NodeOptionsPtr options;
@@ -84,12 +86,14 @@ class IoWorker : public TurnHook, public WatermarkListener {
   bool Refuse(NodeSession* session, const CommandSpec& spec, CommandArgs args);
   // Returns an empty text if this node serves all keys of the request.
   std::string CheckSlots(const CommandSpec& spec, CommandArgs args) const;
+  bool AllowsDebug(NodeSession* session) const;
   bool AnyStalled(const CommandSpec& spec, CommandArgs args) const;
   void RunHandler(NodeSession* session, const CommandSpec& spec, CommandArgs args);
   void LockKeys(const CommandSpec& spec, CommandArgs args);
 
   Store* const store_;
   ScanCursors* const scan_cursors_;
+  SweeperThread* const sweeper_;
   MetricCells* const metrics_;
   ServiceContext service_;
   NodeOptionsPtr options_;

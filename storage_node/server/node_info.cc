@@ -39,6 +39,13 @@ InfoSection ServerSection(const NodeOptions& options, const std::string& run_id,
 
 }  // namespace
 
+std::vector<MemoryPart> NodeServer::MemoryParts() const {
+  return {{"record-cache", static_cast<int64_t>(metrics_.Value(kNode_record_cache_bytes))},
+          {"write-behind", static_cast<int64_t>(metrics_.Value(kNode_write_behind_bytes))},
+          {"memtable", static_cast<int64_t>(metrics_.Value(kNode_memtable_bytes))},
+          {"block-cache", static_cast<int64_t>(metrics_.Value(kNode_block_cache_bytes))}};
+}
+
 std::vector<InfoSection> NodeServer::Info() const {
   const NodeOptionsPtr options = config_->current();
   const auto value = [this](NodeMetric metric) { return metrics_.Value(metric); };

@@ -143,10 +143,12 @@ Status NodeServer::StartWorkers() {
   service.clock = loop_->clock();
   service.requirepass = start_options_->requirepass;
   service.info_sections = [this] { return Info(); };
+  service.memory_parts = [this] { return MemoryParts(); };
   for (int64_t i = 0; i < start_options_->io_threads; ++i) {
     workers_.push_back(std::make_unique<IoWorker>(
         fmt::format("io-{}", i + 1), IoWorker::Parts{.store = store_.get(),
                                                      .scan_cursors = scan_cursors_.get(),
+                                                     .sweeper = sweeper_.get(),
                                                      .metrics = metrics_.NewCells(),
                                                      .service = service,
                                                      .options = start_options_,

@@ -37,6 +37,7 @@ class NodeServer {
   const std::string& node_id() const { return node_id_; }
   uint16_t port() const { return port_; }
   std::vector<InfoSection> Info() const;
+  std::vector<MemoryPart> MemoryParts() const;
   MetricRegistry* metrics() { return &metrics_; }
   // OK if the node serves reads and writes.
   Status Health() const;

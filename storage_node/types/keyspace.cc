@@ -68,6 +68,18 @@ Result<KeyEntry> Keyspace::FindForWrite(std::string_view key) {
   return Find(key);
 }
 
+uint64_t Keyspace::StoredBytes(const KeyEntry& entry) const {
+  if (!entry.stored) {
+    return 0;
+  }
+  const uint32_t generation = GenerationOf(entry);
+  const uint64_t bytes =
+      MetadataKey(entry.slot, generation, entry.key).size() + entry.record.size();
+  return entry.expire_at_ms == kNoExpiry
+             ? bytes
+             : bytes + ExpiryKey(entry.slot, generation, entry.expire_at_ms, entry.key).size();
+}
+
 void Keyspace::PutString(KeyEntry* entry, std::string_view value, uint64_t expire_at_ms) {
   KVS_CHECK(entry->key.size() <= kMaxKeySize);
   std::string record;

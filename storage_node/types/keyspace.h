@@ -66,6 +66,9 @@ class Keyspace {
   // As Find(), for a command that may create the key.  kTooLarge: longer than kMaxKeySize
   Result<KeyEntry> FindForWrite(std::string_view key);
 
+  // Returns the bytes of the key's engine records: metadata with key and value, and index entry.
+  uint64_t StoredBytes(const KeyEntry& entry) const;
+
   // REQUIRES, for the changes: the key's stripe is locked, and `entry` is what this command found.
 
   // Sets a string, whatever was there.  `value` may point into `entry->record`.

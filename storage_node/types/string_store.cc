@@ -9,6 +9,9 @@
 namespace kvs {
 namespace {
 
+// The longest string that Redis keeps in one allocation with its object.
+constexpr size_t kMaxEmbeddedSize = 44;
+
 std::string_view ValueOf(const KeyEntry& entry) {
   return entry.exists() ? entry.value() : std::string_view();
 }
@@ -32,6 +35,14 @@ std::string_view StringRange(std::string_view value, int64_t start, int64_t end)
     return {};
   }
   return value.substr(static_cast<size_t>(start), static_cast<size_t>(end - start + 1));
+}
+
+std::string_view StringEncoding(std::string_view value) {
+  int64_t number = 0;
+  if (ParseInt64(value, &number)) {
+    return "int";
+  }
+  return value.size() <= kMaxEmbeddedSize ? "embstr" : "raw";
 }
 
 Result<KeyEntry> StringStore::FindToChange(std::string_view key) {

@@ -24,6 +24,10 @@ inline constexpr size_t kMaxStringSize = size_t{512} << 20;
 // What lies outside the string is left out.
 std::string_view StringRange(std::string_view value, int64_t start, int64_t end);
 
+// Returns how Redis would hold a string that was set to `value`, in the words of OBJECT ENCODING:
+// "int" for an integer, "embstr" up to 44 bytes, else "raw".
+std::string_view StringEncoding(std::string_view value);
+
 class StringStore {
  public:
   explicit StringStore(Keyspace* keyspace, size_t max_size = kMaxStringSize)

@@ -174,7 +174,10 @@ Result<bool> Sweeper::SweepSlots(int64_t deadline_us) {
 
 Result<bool> Sweeper::RunSlice(int64_t budget_us) {
   const int64_t start = clock_->MonotonicMicros();
-  KVS_ASSIGN_OR_RETURN(const bool more_expired, ExpireSlots(start + budget_us / 2));
+  bool more_expired = false;
+  if (active_expire_) {
+    KVS_ASSIGN_OR_RETURN(more_expired, ExpireSlots(start + budget_us / 2));
+  }
   KVS_ASSIGN_OR_RETURN(const bool more_dead, SweepSlots(start + budget_us));
   return more_expired || more_dead;
 }

@@ -36,6 +36,8 @@ class Sweeper {
   // Sweeps all slots in turn for about `budget_us` of time.  Returns whether there is more to do.
   // An error ends the slice; the next one tries again.
   Result<bool> RunSlice(int64_t budget_us);
+  // Whether slices delete expired keys, as they do at first, or dead generations alone.
+  void set_active_expire(bool active) { active_expire_ = active; }
 
   // Deletes up to `limit` keys of the slot that are due, in one commit, and returns how many.
   // Afterwards due_ms() of the slot tells when it needs the next call.
@@ -61,6 +63,7 @@ class Sweeper {
   Clock* const clock_;
   Txn txn_;
   SweepStats stats_;
+  bool active_expire_ = true;
   uint16_t expire_slot_ = 0;
   uint16_t dead_slot_ = 0;
   std::bitset<kNodeSlotCount> looked_at_;  // Slots without leftovers of a crash.

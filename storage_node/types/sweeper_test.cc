@@ -160,6 +160,26 @@ TEST_F(SweeperTest, ASliceSweepsAllSlotsThatAreDue) {
   EXPECT_EQ(sweeper.stats().expired_keys, 400U);
 }
 
+TEST_F(SweeperTest, WithoutActiveExpiryOnlyDeadGenerationsAreSwept) {
+  Put("{x}expired", 10);
+  Put("{y}flushed", 0);
+  Flush(Slot("{y}"));
+  clock_.AdvanceMicros(10'000);
+  Sweeper sweeper(store_.get(), &clock_);
+  sweeper.set_active_expire(false);
+  for (int i = 0; i < kNodeSlotCount / 2048; ++i) {
+    ASSERT_TRUE(sweeper.RunSlice(1'000'000).ok());
+  }
+  EXPECT_EQ(store_->slots().total_keys(), 1U);
+  EXPECT_EQ(sweeper.stats().expired_keys, 0U);
+  EXPECT_TRUE(store_->slots().dead_generations(Slot("{y}")).empty());
+
+  sweeper.set_active_expire(true);
+  ASSERT_TRUE(sweeper.RunSlice(1'000'000).ok());
+  EXPECT_EQ(store_->slots().total_keys(), 0U);
+  EXPECT_EQ(sweeper.stats().expired_keys, 1U);
+}
+
 TEST_F(SweeperTest, DeadGenerationsGoInBatchesAndAreForgottenAtTheEnd) {
   const uint16_t slot = Slot("{t}");
   for (int i = 0; i < 10; ++i) {

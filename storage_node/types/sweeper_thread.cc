@@ -55,6 +55,7 @@ bool SweeperThread::Slice() {
   if (!store_->WriteHealth().ok()) {
     return false;  // Nothing can be deleted; expired keys are hidden all the same.
   }
+  sweeper_.set_active_expire(active_expire());
   const Result<bool> more = sweeper_.RunSlice(kSliceMicros);
   const bool failed = !more.ok() && more.status().code() != Code::kBusy;
   if (failed && !failing_) {

@@ -2,7 +2,7 @@
 //
 // It looks ten times a second, and while there is work it works for half of the time at most.
 //
-// Threads: Start() and Stop() are main-only; stats() is thread-safe.
+// Threads: Start() and Stop() are main-only; the rest is thread-safe.
 // Owner:   the node; the store must outlive it.
 
 #pragma once
@@ -27,6 +27,11 @@ class SweeperThread {
   // Returns when the slice that runs has ended.  The thread may be started again.
   void Stop() KVS_EXCLUDES(mu_);
 
+  // Whether expired keys are deleted before anybody asks for them; they are hidden in any case.
+  // Thread-safe; takes effect with the next slice.
+  void SetActiveExpire(bool active) { active_expire_.store(active, std::memory_order_relaxed); }
+  bool active_expire() const { return active_expire_.load(std::memory_order_relaxed); }
+
   // As of the last slice.
   SweepStats stats() const;
 
@@ -38,6 +43,7 @@ class SweeperThread {
   Store* const store_;
   Sweeper sweeper_;  // The thread's own.
   bool failing_ = false;
+  std::atomic<bool> active_expire_{true};
   std::atomic<uint64_t> expired_keys_{0};
   std::atomic<uint64_t> dead_records_{0};
 

@@ -140,6 +140,35 @@ TEST(OptionsTest, AProxyWithTheWrongPasswordSaysSoToItsClients) {
   })) << client.Do({"get", "k"})->text;
 }
 
+TEST(OptionsTest, DebugIsForWhomTheOptionNames) {
+  for (const std::string who : {"no", "local", "yes"}) {
+    const TempDir dir;
+    const auto node = MakeNode(dir, "node", {"--enable-debug-command", who});
+    ASSERT_EQ(node->Start().ToString(), "ok");
+    RespClient client = node->Connect();
+    const Result<Reply> reply = client.Do({"debug", "sleep", "0"});
+    EXPECT_EQ(reply->is_ok(), who != "no") << reply->text;
+    EXPECT_TRUE(client.Do({"config", "set", "enable-debug-command", "yes"})->is_error());
+  }
+}
+
+TEST(OptionsTest, WithoutActiveExpiryKeysStayUntilItIsSwitchedOn) {
+  const TempDir dir;
+  const auto node = MakeNode(dir, "node", {"--enable-debug-command", "local"});
+  ASSERT_EQ(node->Start().ToString(), "ok");
+  RespClient client = node->Connect();
+  ASSERT_TRUE(client.Do({"debug", "set-active-expire", "0"})->is_ok());
+  ASSERT_TRUE(client.Do({"set", "k", "v", "px", "1"})->is_ok());
+  ASSERT_TRUE(client.Do({"debug", "sleep", "0.5"})->is_ok());  // Some slices of the sweeper.
+  const auto has_expired = [&client](const std::string& count) {
+    const std::string field = "expired_keys:" + count + "\r\n";
+    return client.Do({"info", "stats"})->text.find(field) != std::string::npos;
+  };
+  EXPECT_TRUE(has_expired("0"));
+  ASSERT_TRUE(client.Do({"debug", "set-active-expire", "1"})->is_ok());
+  EXPECT_TRUE(WaitUntil(5000, [&] { return has_expired("1"); }));
+}
+
 TEST(OptionsTest, OneClientTooManyIsToldAndClosed) {
   Cluster cluster({.nodes = 1, .node_options = {}, .proxy_options = {"--maxclients", "5"}});
   ASSERT_EQ(cluster.Start().ToString(), "ok");

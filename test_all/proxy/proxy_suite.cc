@@ -103,6 +103,11 @@ TEST_F(ProxyTest, KeysThatMustShareASlotAndDoNotAreRefused) {
   EXPECT_EQ(reply.text, "CROSSSLOT Keys in request don't hash to the same slot");
   EXPECT_EQ(Do({"exists", a, b}).integer, 0);
   EXPECT_EQ(Do({"msetnx", "{t}a", "1", "{t}b", "2"}).integer, 1);
+  ASSERT_TRUE(Do({"set", a, "1"}).is_ok());
+  for (const char* name : {"rename", "renamenx", "copy", "lcs"}) {
+    EXPECT_EQ(Do({name, a, b}).text, "CROSSSLOT Keys in request don't hash to the same slot");
+  }
+  EXPECT_EQ(Do({"exists", a, b}).integer, 1);
 }
 
 TEST_F(ProxyTest, ScanAndKeysShowTheKeysOfAllNodesOnce) {
