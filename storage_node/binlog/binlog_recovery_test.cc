@@ -8,6 +8,7 @@
 
 #include "common/base/crc32c.h"
 #include "common/base/logging.h"
+#include "common/base/slowness.h"
 #include "storage_node/binlog/binlog_reader.h"
 #include "storage_node/binlog/binlog_session.h"
 #include "storage_node/binlog/binlog_test_util.h"
@@ -133,11 +134,8 @@ TEST_F(RecoveryTest, ACutAtAnyByteLeavesTheLongestValidPrefix) {
   const std::string whole = MustRead(SegmentPath(dir_.path(), 4));
   const size_t first_cut = whole.size() > 65536 ? whole.size() - 65536 : kBinlogSegmentHeaderSize;
   size_t record = 0;
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-  constexpr size_t kStep = 13;  // Every byte is cut in the other builds; these take minutes for it.
-#else
-  constexpr size_t kStep = 1;
-#endif
+  // A release build cuts at every byte; the slow ones would take minutes for that.
+  constexpr size_t kStep = 1 + 6 * (kSlownessFactor - 1);
   for (size_t cut = first_cut; cut <= whole.size(); cut += kStep) {
     while (record + 1 < starts.size() && starts[record + 1] <= cut) {
       ++record;

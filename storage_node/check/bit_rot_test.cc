@@ -9,18 +9,14 @@
 
 #include "common/base/file.h"
 #include "common/base/random.h"
+#include "common/base/slowness.h"
 #include "storage_node/check/check_test_util.h"
 #include "storage_node/check/data_check.h"
 
 namespace kvs {
 namespace {
 
-// Sanitizers make a round many times slower.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kRounds = 8;
-#else
-constexpr int kRounds = 40;
-#endif
+constexpr int kRounds = 40 / kSlownessFactor;
 
 std::vector<std::string> FilesOf(const std::string& dir) {
   std::vector<std::string> files;

@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 
 #include "common/base/random.h"
+#include "common/base/slowness.h"
 #include "storage_node/command/command_testbed.h"
 #include "storage_node/types/sweeper.h"
 
@@ -257,7 +258,7 @@ void ModelTest::Compare() {
 TEST_P(ModelTest, CommandsAnswerAsTheModelAndCountsStayExact) {
   random_ = Random(GetParam());
   client_ = std::make_unique<CommandClient>(&testbed_, 2);
-  for (int round = 0; round < 25 && !HasFatalFailure(); ++round) {
+  for (int round = 0; round < 24 / kSlownessFactor && !HasFatalFailure(); ++round) {
     for (int i = 0; i < 120 && !HasFatalFailure(); ++i) {
       Step();
     }

@@ -39,7 +39,7 @@ std::string TryMalformed(const Target& target, const MalformedCase& test) {
   bool closed = false;
   std::string reply;
   if (test.outcome.starts_with("closed")) {
-    reply = client->ReadUntilQuiet(kCloseMillis * SlownessFactor(), &closed);
+    reply = client->ReadUntilQuiet(kCloseMillis * kSlownessFactor, &closed);
   } else {
     // The reply may take its time; what comes behind it may not.
     while (OnOneLine(reply).size() + 5 < test.outcome.size()) {

@@ -205,7 +205,7 @@ TEST_F(ConfigTest, AConnectionWithoutTheSecretIsRefusedAndClosed) {
   }
   // Who never shows the secret is shown the door.
   bool closed = false;
-  EXPECT_EQ(silent.ReadUntilQuiet(10'000 * SlownessFactor(), &closed), "");
+  EXPECT_EQ(silent.ReadUntilQuiet(10'000 * kSlownessFactor, &closed), "");
   EXPECT_TRUE(closed);
 
   EXPECT_EQ(KnownNodes(), R"({"nodes":[]})");

@@ -289,7 +289,7 @@ TEST_F(FaultTest, AFullDiskStopsWritesAndRoomStartsThemAgain) {
   ASSERT_TRUE(RemoveFile(filler).ok());
   const int64_t freed_ms = NowMillis();
   EXPECT_TRUE(WaitUntil(5000, [&] { return client.Ask({"set", "again", "x"}) == "OK"; }));
-  EXPECT_LE(NowMillis() - freed_ms, 5000 * SlownessFactor());
+  EXPECT_LE(NowMillis() - freed_ms, 5000 * kSlownessFactor);
   ASSERT_NO_FATAL_FAILURE(check(&client));
 
   node->Kill();

@@ -20,7 +20,7 @@ Result<HttpAnswer> CallHttp(uint16_t port, const std::string& method, const std:
                                   "Content-Type: application/json\r\nContent-Length: " +
                                   std::to_string(body.size()) + "\r\n\r\n" + body));
   bool closed = false;
-  const std::string text = client.ReadUntilQuiet(kAnswerMillis * SlownessFactor(), &closed);
+  const std::string text = client.ReadUntilQuiet(kAnswerMillis * kSlownessFactor, &closed);
   if (!closed) {
     return Status::Timeout("no whole answer to " + method + " " + path);
   }

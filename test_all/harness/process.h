@@ -43,7 +43,7 @@ class Process {
   // Sends SIGKILL and waits until the process is gone.
   void Kill();
   // Waits for the end and returns the exit status, or 128 + the signal that ended it.
-  //   kTimeout: it still runs after `timeout_ms` (multiplied by SlownessFactor())
+  //   kTimeout: it still runs after `timeout_ms` (multiplied by kSlownessFactor)
   Result<int> Wait(int64_t timeout_ms);
   // Sends SIGTERM and waits as Wait() does.
   Result<int> Terminate(int64_t timeout_ms);
@@ -65,7 +65,7 @@ struct ToolResult {
 };
 
 // Runs a program to its end, with an empty standard input.
-//   kTimeout: it was killed after `timeout_ms` (multiplied by SlownessFactor())
+//   kTimeout: it was killed after `timeout_ms` (multiplied by kSlownessFactor)
 Result<ToolResult> RunTool(std::vector<std::string> argv, int64_t timeout_ms = 30'000,
                            std::vector<std::string> env = {});
 

@@ -107,7 +107,7 @@ Status RespClient::Send(std::string_view bytes) {
       bytes.remove_prefix(static_cast<size_t>(n));
     } else if (errno != EAGAIN && errno != EINTR) {
       return Failed(Status::Unavailable("the server closed the connection"));
-    } else if (Poll(POLLOUT, timeout_ms_ * SlownessFactor()) == 0) {
+    } else if (Poll(POLLOUT, timeout_ms_ * kSlownessFactor) == 0) {
       return Failed(Status::Timeout("the server does not read"));
     }
   }
@@ -142,7 +142,7 @@ Result<std::string> RespClient::TakeFrame() {
 }
 
 Result<std::string> RespClient::ReadFrame() {
-  const int64_t deadline = NowMillis() + timeout_ms_ * SlownessFactor();
+  const int64_t deadline = NowMillis() + timeout_ms_ * kSlownessFactor;
   while (true) {
     Result<std::string> frame = TakeFrame();
     if (frame.ok() || frame.status().code() != Code::kIncomplete) {
@@ -208,7 +208,7 @@ Result<std::vector<std::string>> RespClient::Pipeline(std::string_view bytes, si
       return Status::Unavailable("not connected");
     }
     const short wanted = static_cast<short>(POLLIN | (bytes.empty() ? 0 : POLLOUT));
-    const short ready = Poll(wanted, timeout_ms_ * SlownessFactor());
+    const short ready = Poll(wanted, timeout_ms_ * kSlownessFactor);
     if (ready == 0) {
       return Failed(Status::Timeout("the pipeline has stopped after " +
                                     std::to_string(replies.size()) + " replies"));
@@ -246,7 +246,7 @@ std::string RespClient::ReadUntilQuiet(int64_t quiet_ms, bool* closed) {
 }
 
 std::string RespClient::ReadBytes(size_t size) {
-  const int64_t deadline = NowMillis() + timeout_ms_ * SlownessFactor();
+  const int64_t deadline = NowMillis() + timeout_ms_ * kSlownessFactor;
   while (input_.size() - input_begin_ < size && connected()) {
     if (Poll(POLLIN, deadline - NowMillis()) == 0) {
       break;

@@ -34,7 +34,7 @@ class RespClient {
                                     int64_t timeout_ms = 5000);
   static Result<RespClient> Connect(uint16_t port) { return Connect("127.0.0.1", port); }
 
-  // How long each of the calls below may take, multiplied by SlownessFactor().
+  // How long each of the calls below may take, multiplied by kSlownessFactor.
   void set_timeout_ms(int64_t timeout_ms) { timeout_ms_ = timeout_ms; }
   bool connected() const { return fd_.valid(); }
 

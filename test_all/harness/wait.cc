@@ -35,22 +35,12 @@ bool CanListen(int port) {
 
 }  // namespace
 
-int SlownessFactor() {
-#if defined(__SANITIZE_THREAD__)
-  return 8;
-#elif defined(__SANITIZE_ADDRESS__)
-  return 4;
-#else
-  return 1;
-#endif
-}
-
 int64_t NowMillis() {
   return Clock::System()->MonotonicMillis();
 }
 
 bool WaitUntil(int64_t timeout_ms, const std::function<bool()>& done) {
-  const int64_t deadline = NowMillis() + timeout_ms * SlownessFactor();
+  const int64_t deadline = NowMillis() + timeout_ms * kSlownessFactor;
   while (!done()) {
     if (NowMillis() > deadline) {
       return false;

@@ -10,14 +10,12 @@
 #include <functional>
 #include <string>
 
+#include "common/base/slowness.h"
+
 namespace kvs {
 
-// How much slower than a release build this one may be: deadlines are multiplied by it.  Larger
-// under sanitizers.
-int SlownessFactor();
-
 // Asks `done` every few milliseconds until it says yes.  Returns false if it did not within
-// `timeout_ms`, which is multiplied by SlownessFactor().
+// `timeout_ms`, which is multiplied by kSlownessFactor.
 bool WaitUntil(int64_t timeout_ms, const std::function<bool()>& done);
 
 // Milliseconds of a clock that never runs backwards.

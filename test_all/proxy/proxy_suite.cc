@@ -24,7 +24,7 @@ class ProxyTest : public testing::Test {
             {.nodes = 3,
              .node_options = {},
              .proxy_options = {"--backend-timeout",
-                               std::to_string(kBackendTimeoutMillis * SlownessFactor()) + "ms"}}) {}
+                               std::to_string(kBackendTimeoutMillis * kSlownessFactor) + "ms"}}) {}
   void SetUp() override {
     ASSERT_EQ(cluster_.Start().ToString(), "ok");
     client_ = cluster_.proxy()->Connect();
@@ -205,12 +205,12 @@ TEST_F(ProxyTest, KeysOfASilentNodeFailInTimeAndOthersAreServedMeanwhile) {
 
   ASSERT_TRUE(meanwhile.ok());
   EXPECT_EQ(meanwhile->text, "2");
-  EXPECT_LT(alive_ms, kBackendTimeoutMillis * SlownessFactor());
+  EXPECT_LT(alive_ms, kBackendTimeoutMillis * kSlownessFactor);
   ASSERT_TRUE(read.ok() && write.ok());
   EXPECT_TRUE(read->starts_with("-")) << *read;
   EXPECT_TRUE(write->starts_with("-")) << *write;
   EXPECT_NE(write->find("may have been applied"), std::string::npos) << *write;
-  EXPECT_LE(silent_ms, (kBackendTimeoutMillis + 100) * SlownessFactor());
+  EXPECT_LE(silent_ms, (kBackendTimeoutMillis + 100) * kSlownessFactor);
   EXPECT_TRUE(later.is_error());
   EXPECT_TRUE(WaitUntil(5000, [&] { return !Do({"get", silent}).is_error(); }));
 }
