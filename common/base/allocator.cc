@@ -13,6 +13,13 @@ extern "C" __attribute__((weak)) int mallctl(const char*, void*, size_t*, void*,
 extern "C" __attribute__((weak)) void malloc_stats_print(void (*)(void*, const char*), void*,
                                                          const char*);
 
+// jemalloc reads it before main().  A thread of its own returns unused pages after two
+// seconds even when the process is idle, and no request pays for it.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf = "background_thread:true,dirty_decay_ms:2000";
+}
+
 namespace kvs {
 namespace {
 

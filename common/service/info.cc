@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "common/base/allocator.h"
 #include "common/base/file.h"
 #include "common/base/strings.h"
 
@@ -23,16 +22,6 @@ bool Wanted(const InfoSection& section, std::span<const std::string_view> wanted
            EqualsIgnoreCase(name, "everything") ||
            (EqualsIgnoreCase(name, "default") && section.in_default());
   });
-}
-
-std::string HumanBytes(double bytes) {
-  static constexpr const char* kUnits[] = {"B", "K", "M", "G", "T"};
-  size_t unit = 0;
-  while (bytes >= 1024 && unit + 1 < std::size(kUnits)) {
-    bytes /= 1024;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{:.0f}B", bytes) : fmt::format("{:.2f}{}", bytes, kUnits[unit]);
 }
 
 double Seconds(const timeval& time) {
@@ -82,24 +71,14 @@ ProcessMemory ReadProcessMemory() {
   return {.resident = rss, .peak = static_cast<uint64_t>(usage.ru_maxrss) * 1024};
 }
 
-void AddProcessMemory(InfoSection* section) {
-  const auto total = static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
-  const ProcessMemory memory = ReadProcessMemory();
-  const auto resident = static_cast<int64_t>(memory.resident);
-  const std::string human = HumanBytes(static_cast<double>(memory.resident));
-  section->Add("used_memory", resident)
-      .Add("used_memory_human", human)
-      .Add("used_memory_rss", resident)
-      .Add("used_memory_rss_human", human)
-      .Add("used_memory_peak", static_cast<int64_t>(memory.peak))
-      .Add("used_memory_peak_human", HumanBytes(static_cast<double>(memory.peak)))
-      .Add("total_system_memory", total)
-      .Add("total_system_memory_human", HumanBytes(static_cast<double>(total)))
-      .Add("maxmemory", 0)
-      .Add("maxmemory_human", "0B")
-      .Add("maxmemory_policy", "noeviction")
-      .Add("mem_fragmentation_ratio", "1.00")
-      .Add("mem_allocator", AllocatorName());
+std::string HumanBytes(double bytes) {
+  static constexpr const char* kUnits[] = {"B", "K", "M", "G", "T"};
+  size_t unit = 0;
+  while (bytes >= 1024 && unit + 1 < std::size(kUnits)) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{:.0f}B", bytes) : fmt::format("{:.2f}{}", bytes, kUnits[unit]);
 }
 
 void AddProcessCpu(InfoSection* section) {

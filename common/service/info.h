@@ -43,8 +43,10 @@ struct ProcessMemory {
 };
 ProcessMemory ReadProcessMemory();
 
-// Adds the fields that every process has: memory as the kernel counts it, processor time.
-void AddProcessMemory(InfoSection* section);
+// Returns 1536 as "1.50K", as INFO shows it.
+std::string HumanBytes(double bytes);
+
+// Adds the processor time of the process.
 void AddProcessCpu(InfoSection* section);
 
 }  // namespace kvs

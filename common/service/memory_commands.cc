@@ -1,11 +1,10 @@
 #include "common/service/memory_commands.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
-
-#include "common/service/info.h"
 
 namespace kvs {
 namespace {
@@ -47,6 +46,54 @@ MemoryFigures ReadMemoryFigures(const ClientRegistry& clients, std::vector<Memor
                               client.output_bytes.load(std::memory_order_relaxed);
   });
   return figures;
+}
+
+void AddMemoryInfo(const MemoryFigures& figures, uint64_t limit, InfoSection* section) {
+  const AllocatorStats& allocator = figures.allocator;
+  const auto bytes = [section](std::string_view name, uint64_t value) {
+    section->Add(name, static_cast<int64_t>(value));
+    section->Add(std::string(name) + "_human", HumanBytes(static_cast<double>(value)));
+  };
+  const auto ratio = [section](std::string_view name, uint64_t part, uint64_t whole) {
+    section->Add(std::string(name) + "_ratio", fmt::format("{:.2f}", Ratio(part, whole)));
+    section->Add(std::string(name) + "_bytes", Excess(part, whole));
+  };
+  uint64_t data = 0;
+  for (const MemoryPart& part : figures.parts) {
+    data += static_cast<uint64_t>(part.bytes);
+  }
+  const uint64_t overhead = allocator.allocated > data ? allocator.allocated - data : 0;
+  const auto physical = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                        static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  bytes("used_memory", allocator.allocated);
+  bytes("used_memory_rss", figures.resident);
+  bytes("used_memory_peak", figures.peak);
+  section->Add("used_memory_peak_perc",
+               fmt::format("{:.2f}%", 100 * Ratio(allocator.allocated, figures.peak)));
+  section->Add("used_memory_overhead", static_cast<int64_t>(overhead));
+  section->Add("used_memory_dataset", static_cast<int64_t>(data));
+  section->Add("used_memory_dataset_perc",
+               fmt::format("{:.2f}%", 100 * Ratio(data, allocator.allocated)));
+  section->Add("allocator_allocated", static_cast<int64_t>(allocator.allocated));
+  section->Add("allocator_active", static_cast<int64_t>(allocator.active));
+  section->Add("allocator_resident", static_cast<int64_t>(allocator.resident));
+  bytes("total_system_memory", physical);
+  for (const char* name : {"used_memory_lua", "number_of_cached_scripts", "number_of_functions",
+                           "number_of_libraries", "used_memory_scripts"}) {
+    section->Add(name, 0);
+  }
+  bytes("maxmemory", limit);
+  section->Add("maxmemory_policy", "noeviction");
+  ratio("allocator_frag", allocator.active, allocator.allocated);
+  ratio("allocator_rss", allocator.resident, allocator.active);
+  ratio("rss_overhead", figures.resident, allocator.resident);
+  ratio("mem_fragmentation", figures.resident, allocator.allocated);
+  section->Add("mem_clients_normal", static_cast<int64_t>(figures.client_buffers));
+  for (const char* name : {"mem_clients_slaves", "mem_replication_backlog", "mem_aof_buffer",
+                           "active_defrag_running", "lazyfree_pending_objects"}) {
+    section->Add(name, 0);
+  }
+  section->Add("mem_allocator", AllocatorName());
 }
 
 std::string DiagnoseMemory(const MemoryFigures& figures) {

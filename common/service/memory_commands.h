@@ -16,6 +16,7 @@
 #include "common/command/command_table.h"
 #include "common/resp/resp_writer.h"
 #include "common/service/client_registry.h"
+#include "common/service/info.h"
 
 namespace kvs {
 
@@ -36,6 +37,9 @@ struct MemoryFigures {
 
 MemoryFigures ReadMemoryFigures(const ClientRegistry& clients, std::vector<MemoryPart> parts);
 
+// Adds the fields of INFO's section Memory that every process has.  `limit` is what the operator
+// wants the process to stay within, in bytes; 0: nothing.
+void AddMemoryInfo(const MemoryFigures& figures, uint64_t limit, InfoSection* section);
 // Returns what MEMORY DOCTOR says.
 std::string DiagnoseMemory(const MemoryFigures& figures);
 // Writes the reply to MEMORY STATS, a map.

@@ -15,6 +15,7 @@
 namespace kvs {
 namespace {
 
+constexpr int64_t kRatePeriodMs = 100;
 constexpr int64_t kStatusPeriodMs = 500;
 
 std::vector<std::string> CommandNames() {
@@ -67,12 +68,14 @@ Status ProxyServer::Start() {
       worker->SetOptions(after);
     }
   });
+  rate_timer_ = loop_->Every(kRatePeriodMs, [this] { SampleRates(); });
   KVS_LOG(kInfo, "proxy {} serves on port {}", id_, port_);
   return Status::Ok();
 }
 
 void ProxyServer::Stop() {
   loop_->Cancel(status_timer_);
+  loop_->Cancel(std::exchange(rate_timer_, kNoTimer));
   control_.reset();
   for (const auto& worker : workers_) {
     worker->BeginStop(config_->current()->shutdown_timeout.count());
@@ -196,6 +199,16 @@ Status ProxyServer::StartControl() {
   return Status::Ok();
 }
 
+void ProxyServer::SampleRates() {
+  const int64_t now_ms = loop_->clock()->MonotonicMillis();
+  const auto sample = [&](RateMeter* meter, ProxyMetric metric) {
+    meter->Sample(now_ms, static_cast<uint64_t>(metrics_.Value(metric)));
+  };
+  sample(&request_rate_, kProxy_requests_total);
+  sample(&input_rate_, kProxy_input_bytes_total);
+  sample(&output_rate_, kProxy_output_bytes_total);
+}
+
 void ProxyServer::PublishControlStatus() {
   const MutexLock lock(&mu_);
   control_status_ = control_->status();
@@ -280,7 +293,7 @@ std::vector<InfoSection> ProxyServer::Info() const {
   sections.push_back(std::move(clients));
 
   InfoSection memory("Memory");
-  AddProcessMemory(&memory);
+  AddMemoryInfo(ReadMemoryFigures(clients_, {}), 0, &memory);
   sections.push_back(std::move(memory));
 
   InfoSection persistence("Persistence");
@@ -290,9 +303,11 @@ std::vector<InfoSection> ProxyServer::Info() const {
   InfoSection stats("Stats");
   stats.Add("total_connections_received", value(kProxy_connections_total))
       .Add("total_commands_processed", value(kProxy_requests_total))
-      .Add("instantaneous_ops_per_sec", 0)
+      .Add("instantaneous_ops_per_sec", static_cast<int64_t>(request_rate_.PerSecond()))
       .Add("total_net_input_bytes", value(kProxy_input_bytes_total))
       .Add("total_net_output_bytes", value(kProxy_output_bytes_total))
+      .AddFixed("instantaneous_input_kbps", input_rate_.PerSecond() / 1024)
+      .AddFixed("instantaneous_output_kbps", output_rate_.PerSecond() / 1024)
       .Add("rejected_connections", value(kProxy_connections_rejected_total))
       .Add("total_error_replies", value(kProxy_error_replies_total))
       .Add("keyspace_hits", 0)

@@ -12,6 +12,7 @@
 
 #include "common/config/config_store.h"
 #include "common/control/control_client.h"
+#include "common/metrics/rate_meter.h"
 #include "common/net/event_loop.h"
 #include "common/service/client_registry.h"
 #include "proxy/app/proxy_options.h"
@@ -45,6 +46,7 @@ class ProxyServer {
   void LeaveNamespace(const std::string& name);
   void SetTable(RouteTablePtr table);
   void PublishControlStatus();
+  void SampleRates();
   NodeAddress AnnouncedAddress() const;
 
   EventLoop* const loop_;
@@ -58,6 +60,10 @@ class ProxyServer {
   std::vector<std::unique_ptr<ProxyWorker>> workers_;
   std::unique_ptr<ControlClient> control_;
   TimerId status_timer_ = kNoTimer;
+  TimerId rate_timer_ = kNoTimer;
+  RateMeter request_rate_;
+  RateMeter input_rate_;
+  RateMeter output_rate_;
 
   // What Info() shows, also to other threads.
   mutable Mutex mu_;

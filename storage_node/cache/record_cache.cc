@@ -1,6 +1,7 @@
 #include "storage_node/cache/record_cache.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <new>
 
@@ -58,7 +59,12 @@ struct RecordCache::Entry {
   const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
   std::string_view key() const { return {bytes(), key_size}; }
   std::string_view value() const { return {bytes() + key_size, value_size}; }
-  size_t memory() const { return sizeof(Entry) + key_size + value_capacity; }
+  // What the allocator takes for it: sizes have four steps to a power of two (jemalloc(3)).
+  size_t memory() const {
+    const size_t size = sizeof(Entry) + key_size + value_capacity;
+    const size_t step = std::max<size_t>(16, std::bit_ceil(size) / 8);
+    return (size + step - 1) / step * step;
+  }
 
   static Entry* New(uint16_t slot, uint32_t hash, std::string_view key, size_t value_size) {
     auto* entry = new (::operator new(sizeof(Entry) + key.size() + value_size)) Entry{};
@@ -459,6 +465,17 @@ void RecordCache::FinishEntry(Partition* partition, Entry* entry, bool written) 
     return;
   }
   partition->clean_bytes += entry->memory();
+}
+
+void RecordCache::SetCleanBytes(size_t bytes) {
+  if (clean_budget_.exchange(bytes, std::memory_order_relaxed) <= bytes) {
+    return;
+  }
+  for (size_t i = 0; i < partition_count_; ++i) {
+    Partition& partition = partitions_[i];
+    const MutexLock lock(&partition.mu);
+    partition.Evict(CleanBudget());
+  }
 }
 
 RecordCacheStats RecordCache::stats() const {

@@ -114,7 +114,8 @@ class RecordCache {
   size_t fresh_bytes(int instance) const {
     return instances_[static_cast<size_t>(instance)].fresh_bytes.load(std::memory_order_acquire);
   }
-  void set_clean_bytes(size_t bytes) { clean_budget_.store(bytes, std::memory_order_relaxed); }
+  // Changes the budget and lets go at once of what is beyond it, one partition after the other.
+  void SetCleanBytes(size_t bytes);
   RecordCacheStats stats() const;
 
  private:

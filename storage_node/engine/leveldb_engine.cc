@@ -369,7 +369,9 @@ EngineStats LevelDbEngine::Stats() {
   }
   const HandlePtr& handle = *acquired;
   stats.block_cache_bytes = handle->cache->TotalCharge();
-  stats.memtable_bytes = handle->env->memtable_bytes();
+  // LevelDB counts the shared cache in.
+  const uint64_t used = NumberProperty(handle->db.get(), "leveldb.approximate-memory-usage");
+  stats.memtable_bytes = used > stats.block_cache_bytes ? used - stats.block_cache_bytes : 0;
   stats.flush_count = handle->env->flush_count();
   for (int level = 0; level < kLevels; ++level) {
     const uint64_t files =

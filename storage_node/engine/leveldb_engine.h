@@ -29,7 +29,9 @@ namespace kvs {
 
 struct LevelDbOptions {
   size_t write_buffer_size = size_t{4} << 20;
-  size_t block_size = 4096;
+  // A block ends with the record that reaches this: most then fit into 4 KiB of memory, where 4097
+  // bytes would take 5 KiB.
+  size_t block_size = 3840;
   size_t max_file_size = size_t{2} << 20;
   int max_open_files = 1000;
   int bloom_bits_per_key = 10;  // 0: no filter.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/base/build_info.h"
+#include "common/service/memory_commands.h"
 #include "storage_node/server/node_server.h"
 
 namespace kvs {
@@ -32,8 +33,7 @@ InfoSection ServerSection(const NodeOptions& options, const std::string& run_id,
       .Add("uptime_in_days", uptime_seconds / 86400)
       .Add("hz", 10)
       .Add("io_threads", options.io_threads)
-      .Add("executable", "kv_node")
-      .Add("config_file", "");
+      .Add("executable", "kv_node");
   return section;
 }
 
@@ -46,129 +46,182 @@ std::vector<MemoryPart> NodeServer::MemoryParts() const {
           {"block-cache", static_cast<int64_t>(metrics_.Value(kNode_block_cache_bytes))}};
 }
 
-std::vector<InfoSection> NodeServer::Info() const {
-  const NodeOptionsPtr options = config_->current();
-  const auto value = [this](NodeMetric metric) { return metrics_.Value(metric); };
-  const int64_t uptime = (loop_->clock()->WallMillis() - started_ms_) / 1000;
-  std::vector<InfoSection> sections;
-  sections.push_back(ServerSection(*options, run_id_, node_id_, port_, uptime));
-
-  InfoSection clients("Clients");
-  clients.Add("connected_clients", static_cast<int64_t>(clients_.count()))
+InfoSection NodeServer::ClientsSection(const NodeOptions& options) const {
+  InfoSection section("Clients");
+  section.Add("connected_clients", static_cast<int64_t>(clients_.count()))
       .Add("cluster_connections", 0)
-      .Add("maxclients", options->maxclients)
+      .Add("maxclients", options.maxclients)
       .Add("blocked_clients", 0)
-      .Add("tracking_clients", 0);
-  sections.push_back(std::move(clients));
+      .Add("tracking_clients", 0)
+      .Add("clients_in_timeout_table", 0);
+  return section;
+}
 
-  InfoSection memory("Memory");
-  AddProcessMemory(&memory);
-  memory.Add("record_cache_bytes", value(kNode_record_cache_bytes))
-      .Add("record_cache_entries", value(kNode_record_cache_entries))
-      .Add("write_behind_bytes", value(kNode_write_behind_bytes))
-      .Add("memtable_bytes", value(kNode_memtable_bytes))
-      .Add("block_cache_bytes", value(kNode_block_cache_bytes));
-  sections.push_back(std::move(memory));
+InfoSection NodeServer::MemorySection(const NodeOptions& options) const {
+  InfoSection section("Memory");
+  AddMemoryInfo(ReadMemoryFigures(clients_, MemoryParts()), ToInt(options.maxmemory_soft),
+                &section);
+  section.Add("record_cache_bytes", metrics_.Value(kNode_record_cache_bytes))
+      .Add("record_cache_budget", metrics_.Value(kNode_record_cache_budget))
+      .Add("record_cache_entries", metrics_.Value(kNode_record_cache_entries))
+      .Add("write_behind_bytes", metrics_.Value(kNode_write_behind_bytes))
+      .Add("memtable_bytes", metrics_.Value(kNode_memtable_bytes))
+      .Add("block_cache_bytes", metrics_.Value(kNode_block_cache_bytes));
+  return section;
+}
 
-  InfoSection persistence("Persistence");
+InfoSection NodeServer::PersistenceSection(const NodeOptions& options) const {
   const Status health = store_->WriteHealth();
-  persistence.Add("loading", 0)
+  InfoSection section("Persistence");
+  section.Add("loading", 0)
+      .Add("async_loading", 0)
       .Add("rdb_changes_since_last_save", 0)
       .Add("rdb_bgsave_in_progress", 0)
+      .Add("rdb_last_save_time", started_ms_ / 1000)
       .Add("rdb_last_bgsave_status", "ok")
+      .Add("rdb_last_bgsave_time_sec", -1)
+      .Add("rdb_current_bgsave_time_sec", -1)
       .Add("aof_enabled", 0)
       .Add("aof_rewrite_in_progress", 0)
+      .Add("aof_rewrite_scheduled", 0)
+      .Add("aof_last_rewrite_time_sec", -1)
+      .Add("aof_current_rewrite_time_sec", -1)
+      .Add("aof_last_bgrewrite_status", "ok")
       .Add("aof_last_write_status", health.ok() ? "ok" : "err")
-      .Add("binlog_sync", options->binlog_sync)
-      .Add("binlog_appended_lsn", value(kNode_binlog_appended_lsn))
-      .Add("binlog_synced_lsn", value(kNode_binlog_synced_lsn))
-      .Add("binlog_watermark_lsn", value(kNode_binlog_watermark_lsn))
-      .Add("binlog_bytes", value(kNode_binlog_bytes))
+      .Add("binlog_sync", options.binlog_sync)
+      .Add("binlog_appended_lsn", metrics_.Value(kNode_binlog_appended_lsn))
+      .Add("binlog_synced_lsn", metrics_.Value(kNode_binlog_synced_lsn))
+      .Add("binlog_watermark_lsn", metrics_.Value(kNode_binlog_watermark_lsn))
+      .Add("binlog_bytes", metrics_.Value(kNode_binlog_bytes))
       .Add("binlog_replayed_records", static_cast<int64_t>(store_->replayed_records()))
       .Add("binlog_short_suspect", store_->recovered().short_suspect ? 1 : 0)
       .Add("write_refusal", health.message());
-  sections.push_back(std::move(persistence));
+  return section;
+}
 
+InfoSection NodeServer::StatsSection() const {
+  const auto value = [this](NodeMetric metric) { return metrics_.Value(metric); };
   uint64_t calls = 0;
   for (size_t i = 0; i < kCommandCount; ++i) {
     calls += metrics_.Command(static_cast<int>(i)).calls;
   }
-  InfoSection stats("Stats");
-  stats.Add("total_connections_received", value(kNode_connections_total))
+  uint64_t errors = 0;
+  for (int i = 1; i < kCodeCount; ++i) {
+    errors += metrics_.Errors(static_cast<Code>(i));
+  }
+  const int64_t swept = sweeper_ ? static_cast<int64_t>(sweeper_->stats().expired_keys) : 0;
+  InfoSection section("Stats");
+  section.Add("total_connections_received", value(kNode_connections_total))
       .Add("total_commands_processed", static_cast<int64_t>(calls))
-      .Add("instantaneous_ops_per_sec", 0)
+      .Add("instantaneous_ops_per_sec", static_cast<int64_t>(rates_.requests.PerSecond()))
       .Add("total_net_input_bytes", value(kNode_input_bytes_total))
       .Add("total_net_output_bytes", value(kNode_output_bytes_total))
-      .Add("instantaneous_input_kbps", "0.00")
-      .Add("instantaneous_output_kbps", "0.00")
+      .AddFixed("instantaneous_input_kbps", rates_.input_bytes.PerSecond() / 1024)
+      .AddFixed("instantaneous_output_kbps", rates_.output_bytes.PerSecond() / 1024)
       .Add("rejected_connections", value(kNode_connections_rejected_total))
-      .Add("expired_keys", value(kNode_expired_keys_total) +
-                               static_cast<int64_t>(sweeper_ ? sweeper_->stats().expired_keys : 0))
+      .Add("sync_full", 0)
+      .Add("sync_partial_ok", 0)
+      .Add("sync_partial_err", 0)
+      .Add("expired_keys", value(kNode_expired_keys_total) + swept)
+      .Add("expired_stale_perc", "0.00")
+      .Add("expired_time_cap_reached_count", 0)
       .Add("evicted_keys", 0)
+      .Add("evicted_clients", 0)
       .Add("keyspace_hits", value(kNode_keyspace_hits_total))
       .Add("keyspace_misses", value(kNode_keyspace_misses_total))
       .Add("pubsub_channels", 0)
       .Add("pubsub_patterns", 0)
-      .Add("total_error_replies",
-           [this] {
-             uint64_t errors = 0;
-             for (int i = 1; i < kCodeCount; ++i) {
-               errors += metrics_.Errors(static_cast<Code>(i));
-             }
-             return static_cast<int64_t>(errors);
-           }())
+      .Add("latest_fork_usec", 0)
+      .Add("total_forks", 0)
+      .Add("migrate_cached_sockets", 0)
+      .Add("slave_expires_tracked_keys", 0)
+      .Add("active_defrag_hits", 0)
+      .Add("active_defrag_misses", 0)
+      .Add("active_defrag_key_hits", 0)
+      .Add("active_defrag_key_misses", 0)
+      .Add("tracking_total_keys", 0)
+      .Add("tracking_total_items", 0)
+      .Add("tracking_total_prefixes", 0)
+      .Add("unexpected_error_replies", 0)
+      .Add("total_error_replies", static_cast<int64_t>(errors))
       .Add("stalled_writes", value(kNode_stalled_writes_total))
       .Add("redirects", value(kNode_redirects_total));
-  sections.push_back(std::move(stats));
+  return section;
+}
 
-  InfoSection replication("Replication");
-  replication.Add("role", "master")
+InfoSection NodeServer::ReplicationSection() const {
+  InfoSection section("Replication");
+  section.Add("role", "master")
       .Add("connected_slaves", 0)
       .Add("master_failover_state", "no-failover")
       .Add("master_replid", run_id_)
-      .Add("master_repl_offset", value(kNode_binlog_appended_lsn));
-  sections.push_back(std::move(replication));
+      .Add("master_replid2", std::string(run_id_.size(), '0'))
+      .Add("master_repl_offset", metrics_.Value(kNode_binlog_appended_lsn))
+      .Add("second_repl_offset", -1)
+      .Add("repl_backlog_active", 0)
+      .Add("repl_backlog_size", metrics_.Value(kNode_binlog_bytes))
+      .Add("repl_backlog_first_byte_offset", 0)
+      .Add("repl_backlog_histlen", 0);
+  return section;
+}
 
-  InfoSection cpu("CPU");
-  AddProcessCpu(&cpu);
-  sections.push_back(std::move(cpu));
-
-  InfoSection commands("Commandstats", /*in_default=*/false);
+InfoSection NodeServer::CommandStatsSection() const {
+  InfoSection section("Commandstats", /*in_default=*/false);
   for (size_t i = 0; i < kCommandCount; ++i) {
     const CommandSum sum = metrics_.Command(static_cast<int>(i));
     if (sum.calls + sum.rejected > 0) {
-      commands.Add(
+      const double micros_per_call =
+          sum.calls == 0 ? 0.0 : static_cast<double>(sum.micros) / static_cast<double>(sum.calls);
+      section.Add(
           fmt::format("cmdstat_{}", kCommands[i].name),
           fmt::format("calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}",
-                      sum.calls, sum.micros,
-                      sum.calls == 0
-                          ? 0.0
-                          : static_cast<double>(sum.micros) / static_cast<double>(sum.calls),
-                      sum.rejected, sum.failed));
+                      sum.calls, sum.micros, micros_per_call, sum.rejected, sum.failed));
     }
   }
-  sections.push_back(std::move(commands));
+  return section;
+}
 
-  InfoSection errors("Errorstats");
+InfoSection NodeServer::ErrorStatsSection() const {
+  InfoSection section("Errorstats");
   for (int i = 1; i < kCodeCount; ++i) {
     const uint64_t count = metrics_.Errors(static_cast<Code>(i));
     if (count > 0) {
-      errors.Add(fmt::format("errorstat_{}", CodeName(static_cast<Code>(i))),
-                 fmt::format("count={}", count));
+      section.Add(fmt::format("errorstat_{}", CodeName(static_cast<Code>(i))),
+                  fmt::format("count={}", count));
     }
   }
-  sections.push_back(std::move(errors));
+  return section;
+}
 
-  InfoSection cluster("Cluster");
-  cluster.Add("cluster_enabled", 0).Add("map_epoch", static_cast<int64_t>(value(kNode_map_epoch)));
-  sections.push_back(std::move(cluster));
-
-  InfoSection keyspace("Keyspace");
-  if (value(kNode_keys) > 0) {
-    keyspace.Add("db0", fmt::format("keys={},expires={},avg_ttl=0", value(kNode_keys),
-                                    value(kNode_expires)));
+InfoSection NodeServer::KeyspaceSection() const {
+  InfoSection section("Keyspace");
+  const int64_t keys = metrics_.Value(kNode_keys);
+  if (keys > 0) {  // Redis shows no line for an empty database, and tools rely on that.
+    section.Add("db0",
+                fmt::format("keys={},expires={},avg_ttl=0", keys, metrics_.Value(kNode_expires)));
   }
-  sections.push_back(std::move(keyspace));
+  return section;
+}
+
+std::vector<InfoSection> NodeServer::Info() const {
+  const NodeOptionsPtr options = config_->current();
+  const int64_t uptime = (loop_->clock()->WallMillis() - started_ms_) / 1000;
+  InfoSection cpu("CPU");
+  AddProcessCpu(&cpu);
+  InfoSection cluster("Cluster");
+  cluster.Add("cluster_enabled", 0).Add("map_epoch", metrics_.Value(kNode_map_epoch));
+  std::vector<InfoSection> sections;
+  sections.push_back(ServerSection(*options, run_id_, node_id_, port_, uptime));
+  sections.push_back(ClientsSection(*options));
+  sections.push_back(MemorySection(*options));
+  sections.push_back(PersistenceSection(*options));
+  sections.push_back(StatsSection());
+  sections.push_back(ReplicationSection());
+  sections.push_back(std::move(cpu));
+  sections.push_back(CommandStatsSection());
+  sections.push_back(ErrorStatsSection());
+  sections.push_back(std::move(cluster));
+  sections.push_back(KeyspaceSection());
   return sections;
 }
 

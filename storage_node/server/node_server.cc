@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/allocator.h"
 #include "common/base/build_info.h"
 #include "common/base/logging.h"
 #include "common/base/random.h"
@@ -14,6 +15,9 @@
 
 namespace kvs {
 namespace {
+
+constexpr int64_t kRatePeriodMs = 100;
+constexpr int64_t kMemoryPeriodMs = 1000;
 
 std::vector<std::string> CommandNames() {
   std::vector<std::string> names;
@@ -65,12 +69,17 @@ Status NodeServer::Start() {
   if (store_->has_binlog()) {
     sweeper_->Start();
   }
+  GovernMemory();
+  rate_timer_ = loop_->Every(kRatePeriodMs, [this] { SampleRates(); });
+  memory_timer_ = loop_->Every(kMemoryPeriodMs, [this] { GovernMemory(); });
   KVS_LOG(kInfo, "node {} serves on port {} with {} keys; log replayed: {} records", node_id_,
           port_, store_->slots().total_keys(), store_->replayed_records());
   return Status::Ok();
 }
 
 Status NodeServer::Stop() {
+  loop_->Cancel(std::exchange(rate_timer_, kNoTimer));
+  loop_->Cancel(std::exchange(memory_timer_, kNoTimer));
   if (sweeper_ != nullptr) {
     sweeper_->Stop();
   }
@@ -195,12 +204,51 @@ void NodeServer::OnOptions(const NodeOptions& before, const NodeOptionsPtr& afte
       SetLogLevel(*level);
     }
   }
-  store_->cache().set_clean_bytes(ToInt(after->record_cache_size));
+  GovernMemory();
   if (before.binlog_sync != after->binlog_sync) {
     store_->pipeline().SetPolicy(ParseSyncPolicy(after->binlog_sync));
   }
   for (const auto& worker : workers_) {
     worker->SetOptions(after);
+  }
+}
+
+void NodeServer::SampleRates() {
+  const int64_t now_ms = loop_->clock()->MonotonicMillis();
+  const auto sample = [&](RateMeter* meter, NodeMetric metric) {
+    meter->Sample(now_ms, static_cast<uint64_t>(metrics_.Value(metric)));
+  };
+  sample(&rates_.requests, kNode_requests_total);
+  sample(&rates_.input_bytes, kNode_input_bytes_total);
+  sample(&rates_.output_bytes, kNode_output_bytes_total);
+}
+
+void NodeServer::GovernMemory() {
+  const NodeOptionsPtr options = config_->current();
+  MemoryState state{.resident = 0,
+                    .limit = ToInt(options->maxmemory_soft),
+                    .wanted_cache = ToInt(options->record_cache_size),
+                    .cache = 0};
+  if (state.limit != 0) {
+    state.resident = ReadProcessMemory().resident;
+    state.cache = store_->cache().stats().clean_bytes;
+  }
+  const bool was_exhausted = governor_.exhausted();
+  const uint64_t budget = governor_.Decide(state);
+  const bool cut = cache_budget_.exchange(budget, std::memory_order_relaxed) > budget;
+  store_->cache().SetCleanBytes(budget);
+  if (cut) {
+    // Records that wait for the engine lie between those that went, and hold their pages.
+    for (int i = 0; i < store_->engines().instance_count(); ++i) {
+      store_->pipeline().RequestHandOver(i);
+    }
+    (void)PurgeAllocator();
+  }
+  if (governor_.exhausted() && !was_exhausted) {
+    KVS_LOG(kWarning,
+            "the process takes {} bytes with an empty record cache, and maxmemory-soft is {}: give "
+            "it more, or lower block-cache-size, write-behind-size or write-buffer-size",
+            state.resident, state.limit);
   }
 }
 
@@ -282,6 +330,8 @@ void NodeServer::ConnectMetrics() {
   cache(kNode_record_cache_hits_total, &RecordCacheStats::hits);
   cache(kNode_record_cache_misses_total, &RecordCacheStats::misses);
   cache(kNode_record_cache_evictions_total, &RecordCacheStats::evicted);
+  source(kNode_record_cache_budget,
+         [this] { return cache_budget_.load(std::memory_order_relaxed); });
   source(kNode_block_cache_bytes,
          [this] { return store_->engines().engine(0)->Stats().block_cache_bytes; });
 }

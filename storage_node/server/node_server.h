@@ -13,8 +13,10 @@
 
 #include "common/base/file.h"
 #include "common/config/config_store.h"
+#include "common/metrics/rate_meter.h"
 #include "common/net/event_loop.h"
 #include "common/service/client_registry.h"
+#include "storage_node/cache/memory_governor.h"
 #include "storage_node/commit/data_dir.h"
 #include "storage_node/commit/store.h"
 #include "storage_node/server/io_worker.h"
@@ -61,6 +63,16 @@ class NodeServer {
   Status StartWorkers();
   Status ListenAll();
   void ConnectMetrics();
+  InfoSection ClientsSection(const NodeOptions& options) const;
+  InfoSection MemorySection(const NodeOptions& options) const;
+  InfoSection PersistenceSection(const NodeOptions& options) const;
+  InfoSection StatsSection() const;
+  InfoSection ReplicationSection() const;
+  InfoSection CommandStatsSection() const;
+  InfoSection ErrorStatsSection() const;
+  InfoSection KeyspaceSection() const;
+  void SampleRates();
+  void GovernMemory();
   void PublishTopology(NodeTopologyPtr topology);
   void OnOptions(const NodeOptions& before, const NodeOptionsPtr& after);
 
@@ -78,6 +90,15 @@ class NodeServer {
   NodeTopologyPtr topology_;
   std::atomic<int64_t> map_epoch_{0};
   std::unique_ptr<Store> store_;
+  MemoryGovernor governor_;
+  std::atomic<uint64_t> cache_budget_{0};
+  struct {
+    RateMeter requests;
+    RateMeter input_bytes;
+    RateMeter output_bytes;
+  } rates_;
+  TimerId rate_timer_ = kNoTimer;
+  TimerId memory_timer_ = kNoTimer;
   std::unique_ptr<ScanCursors> scan_cursors_;
   std::unique_ptr<SweeperThread> sweeper_;
   std::vector<std::unique_ptr<IoWorker>> workers_;
