@@ -56,7 +56,9 @@ Status ProxyServer::Start() {
   for (const auto& worker : workers_) {
     worker->StartThread();
   }
+  diagnostics_.Configure(*start_options_);
   config_->AddListener([this](const ProxyOptionsPtr& before, const ProxyOptionsPtr& after) {
+    diagnostics_.Configure(*after);
     if (before->loglevel != after->loglevel) {
       const Result<LogLevel> level = ParseLogLevel(after->loglevel);
       if (level.ok()) {
@@ -106,9 +108,17 @@ Status ProxyServer::StartWorkers() {
   ServiceContext service;
   service.config = config_;
   service.clients = &clients_;
+  service.pause = &pause_;
+  service.diagnostics = &diagnostics_;
+  service.monitors = &monitors_;
   service.metrics = &metrics_;
   service.clock = loop_->clock();
   service.info_sections = [this] { return Info(); };
+  service.shutdown = [this](bool /*force*/) {
+    KVS_LOG(kInfo, "stopping: a client asked for it");
+    loop_->Stop();
+    return Status::Ok();
+  };
   for (int64_t i = 0; i < start_options_->io_threads; ++i) {
     workers_.push_back(std::make_unique<ProxyWorker>(fmt::format("io-{}", i + 1), service,
                                                      metrics_.NewCells(), start_options_));

@@ -55,6 +55,9 @@ class ProxyServer {
   uint16_t port_ = 0;
   MetricRegistry metrics_;
   ClientRegistry clients_;
+  ClientPause pause_;
+  Diagnostics diagnostics_;
+  MonitorFeed monitors_;
   std::vector<std::unique_ptr<ProxyWorker>> workers_;
   std::unique_ptr<ControlClient> control_;
   TimerId status_timer_ = kNoTimer;

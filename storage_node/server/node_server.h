@@ -61,6 +61,8 @@ class NodeServer {
   Status StartWorkers();
   Status ListenAll();
   void ConnectMetrics();
+  // Any thread.  As SIGTERM; refuses if writes are refused and so the data may not be safe.
+  Status Shutdown(bool force);
   void PublishTopology(NodeTopologyPtr topology);
   void OnOptions(const NodeOptions& before, const NodeOptionsPtr& after);
 
@@ -75,6 +77,9 @@ class NodeServer {
   uint16_t port_ = 0;
   MetricRegistry metrics_;
   ClientRegistry clients_;
+  ClientPause pause_;
+  Diagnostics diagnostics_;
+  MonitorFeed monitors_;
   NodeTopologyPtr topology_;
   std::atomic<int64_t> map_epoch_{0};
   std::unique_ptr<Store> store_;
