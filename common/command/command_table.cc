@@ -205,6 +205,10 @@ std::string UnknownCommandError(CommandArgs args) {
     return WithoutLineBreaks("ERR unknown subcommand '" + std::string(Quoted(args[1], kMaxQuoted)) +
                              "'. Try " + ToUpper(args[0]) + " HELP.");
   }
+  return UnknownNameError(args);
+}
+
+std::string UnknownNameError(CommandArgs args) {
   std::string quoted;
   for (size_t i = 1; i < args.size() && quoted.size() < kMaxQuoted; ++i) {
     quoted += "'" + std::string(Quoted(args[i], kMaxQuoted - quoted.size())) + "' ";
