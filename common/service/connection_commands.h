@@ -17,6 +17,7 @@
 
 #include "common/base/clock.h"
 #include "common/command/command_table.h"
+#include "common/command/renamed_commands.h"
 #include "common/config/config_store.h"
 #include "common/metrics/metrics.h"
 #include "common/resp/resp_writer.h"
@@ -54,6 +55,7 @@ struct ServiceContext {
   ClientPause* pause = nullptr;
   Diagnostics* diagnostics = nullptr;
   MonitorFeed* monitors = nullptr;
+  const RenamedCommands* renames = nullptr;
   MetricRegistry* metrics = nullptr;
   Clock* clock = nullptr;
   std::string requirepass;  // Empty: no password.  Updated when options change.

@@ -7,6 +7,7 @@
 
 #include "common/base/logging.h"
 #include "common/net/socket.h"
+#include "common/service/protected_mode.h"
 
 namespace kvs {
 namespace {
@@ -117,6 +118,12 @@ void ProxyWorker::OnAccept(UniqueFd fd) {
     metrics_->Increment(kProxy_connections_rejected_total);
     constexpr std::string_view kFull = "-ERR max number of clients reached\r\n";
     (void)::send(fd.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return;
+  }
+  if (IsProtectedFrom(*options_, fd.get())) {
+    metrics_->Increment(kProxy_connections_rejected_total);
+    (void)::send(fd.get(), kProtectedModeError.data(), kProtectedModeError.size(),
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
     return;
   }
   SetNoDelay(fd.get());

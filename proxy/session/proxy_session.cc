@@ -129,7 +129,12 @@ void ProxySession::ProcessInput() {
 
 bool ProxySession::Execute(CommandArgs args, std::string_view frame) {
   ServiceContext* service = host_->service();
-  const CommandSpec* spec = ResolveCommand(args);
+  bool known = true;
+  if (!service->renames->empty()) {
+    known = service->renames->Translate(&args, &renamed_);
+    frame = {};  // Nodes know the names of Redis: encoded again.
+  }
+  const CommandSpec* spec = known ? ResolveCommand(args) : nullptr;
   const bool may_run = spec != nullptr && MayRun(*spec, client_);
   if (may_run &&
       service->pause->Holds(*spec, [service] { return service->clock->MonotonicMillis(); })) {
@@ -138,7 +143,7 @@ bool ProxySession::Execute(CommandArgs args, std::string_view frame) {
   ++host_->counters()->requests;
   muted_ = TakeMute(&client_);
   if (spec == nullptr) {
-    RefuseUnknown(args);
+    RefuseUnknown(args, known ? CommandError(args) : UnknownNameError(args));
     return true;
   }
   if (!may_run) {
@@ -166,14 +171,14 @@ void ProxySession::AppendMonitored(std::string_view lines) {
   host_->MarkDirty(this);
 }
 
-void ProxySession::RefuseUnknown(CommandArgs args) {
+void ProxySession::RefuseUnknown(CommandArgs args, std::string_view error) {
   if (EqualsIgnoreCase(args[0], "post") || EqualsIgnoreCase(args[0], "host:")) {
     // A browser was made to talk to us; what follows would be somebody else's commands.
     KVS_LOG(kWarning, "closed a connection that speaks HTTP from {}", client_.info->address);
     closing_ = true;
     return;
   }
-  ReplyError(client_.authenticated ? CommandError(args) : std::string(kNoAuthError));
+  ReplyError(client_.authenticated ? error : kNoAuthError);
 }
 
 void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::string_view frame) {

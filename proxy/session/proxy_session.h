@@ -13,6 +13,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/unique_fd.h"
 #include "common/net/buffer.h"
@@ -92,7 +93,7 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   // Returns false if the request has to wait.
   bool Execute(CommandArgs args, std::string_view frame);
   void Forward(const CommandSpec& spec, CommandArgs args, std::string_view frame);
-  void RefuseUnknown(CommandArgs args);
+  void RefuseUnknown(CommandArgs args, std::string_view error);
   void AnswerHere(const CommandSpec& spec, CommandArgs args);
   void Reply(std::string_view text);
   void ReplyError(std::string_view text);
@@ -112,6 +113,7 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   RouteTablePtr table_;       // What the requests in flight were routed by.
   size_t waiting_bytes_ = 0;  // Of replies that wait for earlier ones.
   std::string scratch_;
+  std::vector<std::string_view> renamed_;  // Scratch of a request with another name.
   int64_t last_active_ms_ = 0;
   bool blocked_ = false;  // The socket is full.
   bool eof_ = false;      // The client has closed its side.

@@ -10,6 +10,7 @@
 #include "common/base/strings.h"
 #include "common/net/socket.h"
 #include "common/resp/error_text.h"
+#include "common/service/protected_mode.h"
 #include "common/slot/slot.h"
 #include "storage_node/command/command_handlers.h"
 #include "storage_node/types/keyspace.h"
@@ -106,6 +107,12 @@ void IoWorker::OnAccept(UniqueFd fd) {
     (void)::send(fd.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return;
   }
+  if (IsProtectedFrom(*options_, fd.get())) {
+    metrics_->Increment(kNode_connections_rejected_total);
+    (void)::send(fd.get(), kProtectedModeError.data(), kProtectedModeError.size(),
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
+    return;
+  }
   SetNoDelay(fd.get());
   SetKeepAlive(fd.get(), static_cast<int>(options_->tcp_keepalive.count() / 1000));
   std::shared_ptr<ClientInfo> info = service_.clients->Add(fd.get(), loop_.now_ms(), [this] {
@@ -148,9 +155,13 @@ void IoWorker::EnterTurn(NodeSession* session) {
 
 IoWorker::Outcome IoWorker::Execute(NodeSession* session, CommandArgs args) {
   metrics_->Increment(kNode_requests_total);
+  if (!service_.renames->empty() && !service_.renames->Translate(&args, &renamed_)) {
+    RefuseUnknown(session, args, UnknownNameError(args));
+    return Outcome::kDone;
+  }
   const CommandSpec* spec = ResolveCommand(args);
   if (spec == nullptr) {
-    RefuseUnknown(session, args);
+    RefuseUnknown(session, args, CommandError(args));
     return Outcome::kDone;
   }
   if (Refuse(session, *spec, args)) {
@@ -174,7 +185,7 @@ IoWorker::Outcome IoWorker::Execute(NodeSession* session, CommandArgs args) {
   return Outcome::kDone;
 }
 
-void IoWorker::RefuseUnknown(NodeSession* session, CommandArgs args) {
+void IoWorker::RefuseUnknown(NodeSession* session, CommandArgs args, std::string_view error) {
   if (EqualsIgnoreCase(args[0], "post") || EqualsIgnoreCase(args[0], "host:")) {
     // A browser was made to talk to us; what follows would be somebody else's commands.
     KVS_LOG(kWarning, "closed a connection that speaks HTTP from {}",
@@ -183,7 +194,7 @@ void IoWorker::RefuseUnknown(NodeSession* session, CommandArgs args) {
   }
   session->BeginReply();
   RespWriter(session->client()->protocol, session->output())
-      .Error(session->client()->authenticated ? CommandError(args) : std::string(kNoAuthError));
+      .Error(session->client()->authenticated ? error : kNoAuthError);
   metrics_->CountError(Code::kUnsupported);
   session->EndReply();
 }

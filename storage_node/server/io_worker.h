@@ -91,7 +91,7 @@ class IoWorker : public TurnHook, public WatermarkListener {
   void ForgetMonitor(NodeSession* session);
   void ShowMonitored();
 
-  void RefuseUnknown(NodeSession* session, CommandArgs args);
+  void RefuseUnknown(NodeSession* session, CommandArgs args, std::string_view error);
   // Whether the command has to wait; the session is then on a list for Resume().
   bool Hold(NodeSession* session, const CommandSpec& spec, CommandArgs args);
   bool Refuse(NodeSession* session, const CommandSpec& spec, CommandArgs args);
@@ -124,6 +124,7 @@ class IoWorker : public TurnHook, public WatermarkListener {
   MonitorOutlet monitor_outlet_;
   std::atomic<bool> kill_posted_{false};
   std::vector<std::string_view> lock_keys_;  // Scratch.
+  std::vector<std::string_view> renamed_;    // The same, of a request with another name.
   std::atomic<bool> watermark_posted_{false};
   Txn txn_;
   Thread thread_;

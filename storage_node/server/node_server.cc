@@ -80,6 +80,9 @@ Status NodeServer::Stop() {
     worker->Stop();
   }
   workers_.clear();
+  if (!unix_socket_.empty()) {
+    (void)RemoveFile(std::exchange(unix_socket_, {})).ok();
+  }
   return store_ == nullptr ? Status::Ok() : store_->Close();
 }
 
@@ -138,12 +141,14 @@ Status NodeServer::OpenStore() {
 }
 
 Status NodeServer::StartWorkers() {
+  KVS_ASSIGN_OR_RETURN(renames_, RenamedCommands::Make(start_options_->rename_command));
   ServiceContext service;
   service.config = config_;
   service.clients = &clients_;
   service.pause = &pause_;
   service.diagnostics = &diagnostics_;
   service.monitors = &monitors_;
+  service.renames = &renames_;
   service.metrics = &metrics_;
   service.clock = loop_->clock();
   service.requirepass = start_options_->requirepass;
@@ -187,8 +192,9 @@ Status NodeServer::ListenAll() {
     }
   }
   if (!start_options_->unixsocket.empty()) {
-    const int mode = std::stoi(std::to_string(start_options_->unixsocketperm), nullptr, 8);
+    KVS_ASSIGN_OR_RETURN(const int mode, ModeFromOctalDigits(start_options_->unixsocketperm));
     KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenUnix(start_options_->unixsocket, mode, {}));
+    unix_socket_ = start_options_->unixsocket;
     KVS_RETURN_IF_ERROR(workers_.front()->Listen(std::move(socket)));
   }
   return Status::Ok();

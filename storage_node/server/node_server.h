@@ -75,11 +75,13 @@ class NodeServer {
   const std::string run_id_;
   std::unique_ptr<DataDir> data_dir_;
   uint16_t port_ = 0;
+  std::string unix_socket_;  // Empty: none.
   MetricRegistry metrics_;
   ClientRegistry clients_;
   ClientPause pause_;
   Diagnostics diagnostics_;
   MonitorFeed monitors_;
+  RenamedCommands renames_;
   NodeTopologyPtr topology_;
   std::atomic<int64_t> map_epoch_{0};
   std::unique_ptr<Store> store_;
