@@ -255,7 +255,7 @@ std::string NodeServer::announced_address() const {
 }
 
 Status NodeServer::Shutdown(bool force) {
-  const Status health = Health();
+  Status health = Health();
   if (!health.ok() && !force) {
     KVS_LOG(kWarning, "SHUTDOWN without FORCE is refused: {}", health.message());
     return health;
