@@ -332,8 +332,20 @@ void AnswerList(CommandArgs args, RespWriter* reply) {
   }
 }
 
-// COMMAND GETKEYS command [arg ...]
-void AnswerGetKeys(CommandArgs args, RespWriter* reply) {
+// What the request does with its keys.  Only SET decides that by its arguments.
+KeyUses UsesOf(const CommandSpec& spec, CommandArgs request) {
+  if ((spec.access & KeyUse::kVariableFlags) == 0) {
+    return spec.access;
+  }
+  const bool reads = request.size() > 3 &&
+                     std::any_of(request.begin() + 3, request.end(), [](std::string_view word) {
+                       return EqualsIgnoreCase(word, "get");
+                     });
+  return reads ? KeyUse::kRW | KeyUse::kAccess | KeyUse::kUpdate : KeyUse::kOW | KeyUse::kUpdate;
+}
+
+// COMMAND GETKEYS command [arg ...], and COMMAND GETKEYSANDFLAGS if `with_flags`.
+void AnswerGetKeys(CommandArgs args, bool with_flags, RespWriter* reply) {
   const CommandArgs request = args.subspan(2);
   const CommandSpec* spec = FindCommand(request[0]);
   if (spec != nullptr && request.size() > 1 && !SubcommandsOf(*spec).empty()) {
@@ -354,7 +366,13 @@ void AnswerGetKeys(CommandArgs args, RespWriter* reply) {
   }
   reply->Array(keys.count);
   for (size_t i = 0; i < keys.count; ++i) {
+    if (with_flags) {
+      reply->Array(2);
+    }
     reply->Bulk(request[keys.index(i)]);
+    if (with_flags) {
+      WriteNameSet(NamesOf(UsesOf(*spec, request), kKeyUseNames), reply);
+    }
   }
 }
 
@@ -453,7 +471,9 @@ void AnswerCommand(CommandArgs args, RespWriter* reply) {
     case CommandId::kCommandDocs:
       return AnswerDocs(args, reply);
     case CommandId::kCommandGetKeys:
-      return AnswerGetKeys(args, reply);
+      return AnswerGetKeys(args, /*with_flags=*/false, reply);
+    case CommandId::kCommandGetKeysAndFlags:
+      return AnswerGetKeys(args, /*with_flags=*/true, reply);
     case CommandId::kCommandHelp:
       return WriteHelp(GetCommand(CommandId::kCommand), reply);
     case CommandId::kCommandInfo:

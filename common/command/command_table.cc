@@ -12,10 +12,10 @@ namespace {
 constexpr size_t kMaxQuoted = 128;
 
 // Four buckets a command keep most names in their first bucket.
-constexpr size_t kBucketCount = 512;
-constexpr uint8_t kNoCommand = 0xff;
+constexpr size_t kBucketCount = 2048;
+constexpr uint16_t kNoCommand = 0xffff;
 static_assert(kCommandCount < kNoCommand && kBucketCount >= 3 * kCommandCount,
-              "double kBucketCount, and widen the buckets before 255 commands");
+              "double kBucketCount");
 
 // Four bytes without case, as one number; compilers make one load of it.
 constexpr uint32_t Folded4(const char* bytes) {
@@ -38,23 +38,23 @@ constexpr size_t Bucket(std::string_view name) {
       ends = ends << 8 | (static_cast<uint8_t>(c) | 0x20u);
     }
   }
-  return static_cast<size_t>((ends ^ ends >> 29) * 0x9e3779b97f4a7c15u >> 55);
+  return static_cast<size_t>((ends ^ ends >> 29) * 0x9e3779b97f4a7c15u >> 53);
 }
-static_assert(kBucketCount == 512, "Bucket() returns 9 bits");
+static_assert(kBucketCount == 2048, "Bucket() returns 11 bits");
 
-constexpr std::array<uint8_t, kBucketCount> MakeBuckets() {
-  std::array<uint8_t, kBucketCount> buckets{};
+constexpr std::array<uint16_t, kBucketCount> MakeBuckets() {
+  std::array<uint16_t, kBucketCount> buckets{};
   buckets.fill(kNoCommand);
   for (size_t i = 0; i < kCommandCount; ++i) {
     size_t bucket = Bucket(kCommands[i].name);
     while (buckets[bucket] != kNoCommand) {
       bucket = (bucket + 1) % kBucketCount;
     }
-    buckets[bucket] = static_cast<uint8_t>(i);
+    buckets[bucket] = static_cast<uint16_t>(i);
   }
   return buckets;
 }
-constexpr std::array<uint8_t, kBucketCount> kBuckets = MakeBuckets();
+constexpr std::array<uint16_t, kBucketCount> kBuckets = MakeBuckets();
 
 constexpr bool IsSubcommandOf(const CommandSpec& spec, std::string_view container) {
   return spec.name.size() > container.size() && spec.name.starts_with(container) &&
@@ -141,7 +141,7 @@ KeyPositions FindCounted(const KeyPattern& pattern, CommandArgs args) {
 
 const CommandSpec* FindCommand(std::string_view name) {
   for (size_t bucket = Bucket(name);; bucket = (bucket + 1) % kBucketCount) {
-    const uint8_t index = kBuckets[bucket];
+    const uint16_t index = kBuckets[bucket];
     if (index == kNoCommand) {
       return nullptr;
     }
@@ -205,6 +205,10 @@ std::string UnknownCommandError(CommandArgs args) {
     return WithoutLineBreaks("ERR unknown subcommand '" + std::string(Quoted(args[1], kMaxQuoted)) +
                              "'. Try " + ToUpper(args[0]) + " HELP.");
   }
+  return UnknownNameError(args);
+}
+
+std::string UnknownNameError(CommandArgs args) {
   std::string quoted;
   for (size_t i = 1; i < args.size() && quoted.size() < kMaxQuoted; ++i) {
     quoted += "'" + std::string(Quoted(args[i], kMaxQuoted - quoted.size())) + "' ";

@@ -67,6 +67,8 @@ const CommandSpec* ResolveCommand(CommandArgs args);
 std::string CommandError(CommandArgs args);
 // "ERR unknown command 'x', with args beginning with: 'a' 'b' ", or the subcommand's counterpart.
 std::string UnknownCommandError(CommandArgs args);
+// The former, whatever the name.
+std::string UnknownNameError(CommandArgs args);
 // "ERR wrong number of arguments for 'client|setname' command"
 std::string WrongArityError(const CommandSpec& spec);
 

@@ -51,6 +51,9 @@ Status ApplyLine(const std::vector<OptionRow>& rows, const std::vector<std::stri
     if (seen->insert(row->name).second) {
       KVS_RETURN_IF_ERROR(SetOptionField(*row, options, ""));  // The file replaces the default.
     }
+    if (row->spec.pairs && words.size() == 3 && words[1].find('=') == std::string::npos) {
+      return SetOptionField(*row, options, words[1] + "=" + words[2]);
+    }
     for (size_t i = 1; i < words.size(); ++i) {
       KVS_RETURN_IF_ERROR(SetOptionField(*row, options, words[i]));
     }

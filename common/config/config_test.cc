@@ -18,6 +18,7 @@ struct TestOptions {
   std::string requirepass;
   std::string sync = "everysec";
   StringList bind = {"127.0.0.1"};
+  StringList rename;
 };
 
 const std::vector<OptionRow>& Rows() {
@@ -34,6 +35,7 @@ const std::vector<OptionRow>& Rows() {
           "requirepass", {.change = Change::kRuntime, .secret = true, .doc = "Password."}),
       MakeOptionRow<TestOptions, &TestOptions::sync>(
           "sync", {.change = Change::kRuntime, .choices = "no|everysec|always", .doc = "Policy."}),
+      MakeOptionRow<TestOptions, &TestOptions::rename>("rename", {.pairs = true, .doc = "Names."}),
       MakeOptionRow<TestOptions, &TestOptions::bind>("bind", {.doc = "Addresses."})};
   return rows;
 }
@@ -64,6 +66,15 @@ TEST(ConfigTest, ElementsOfAListMayBeSeparatedByCommas) {
   TestOptions options;
   ASSERT_TRUE(LoadOptionsText(Rows(), "bind 10.0.0.1,::1 10.0.0.2\n", "test", &options).ok());
   EXPECT_EQ(options.bind, (StringList{"10.0.0.1", "::1", "10.0.0.2"}));
+}
+
+TEST(ConfigTest, ALineOfAPairIsOneElement) {
+  TestOptions options;
+  ASSERT_TRUE(
+      LoadOptionsText(Rows(), "rename a \"\"\nrename b c\nrename d=e f=\n", "test", &options).ok());
+  EXPECT_EQ(options.rename, (StringList{"a=", "b=c", "d=e", "f="}));
+  const OptionRow* row = FindOption(Rows(), "rename");
+  EXPECT_EQ(FormatOptionField(*row, &options), "a= b=c d=e f=");
 }
 
 TEST(ConfigTest, ErrorsNameFileLineAndRemedy) {

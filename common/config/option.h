@@ -68,6 +68,7 @@ struct OptionSpec {
   OptionBound min = int64_t{0};
   OptionBound max = std::numeric_limits<int64_t>::max();
   std::string_view choices = "";  // "a|b|c": the only legal values of a string.
+  bool pairs = false;             // Of a list: a line of two words is one element, "a=b".
   bool secret = false;            // Shown as "***" in --print-conf and never logged.
   std::string_view doc = "";
 };

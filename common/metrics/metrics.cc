@@ -110,12 +110,18 @@ CommandSum MetricRegistry::CommandLocked(int command) const {
     sum.micros += cell.micros.load(std::memory_order_relaxed);
     sum.rejected += cell.rejected.load(std::memory_order_relaxed);
     sum.failed += cell.failed.load(std::memory_order_relaxed);
+    for (size_t i = 0; i < sum.steps.size(); ++i) {
+      sum.steps[i] += cell.steps[i].load(std::memory_order_relaxed);
+    }
   }
   const CommandSum& base = command_base_[index];
   sum.calls -= base.calls;
   sum.micros -= base.micros;
   sum.rejected -= base.rejected;
   sum.failed -= base.failed;
+  for (size_t i = 0; i < sum.steps.size(); ++i) {
+    sum.steps[i] -= base.steps[i];
+  }
   return sum;
 }
 
@@ -145,6 +151,9 @@ void MetricRegistry::Reset() {
     command_base_[i].micros += now.micros;
     command_base_[i].rejected += now.rejected;
     command_base_[i].failed += now.failed;
+    for (size_t step = 0; step < now.steps.size(); ++step) {
+      command_base_[i].steps[step] += now.steps[step];
+    }
   }
   for (int i = 0; i < kCodeCount; ++i) {
     error_base_[static_cast<size_t>(i)] += ErrorsLocked(static_cast<Code>(i));

@@ -83,11 +83,28 @@ struct HistogramSum {
   uint64_t Quantile(double quantile) const;
 };
 
+// The durations of a command in the steps of LATENCY HISTOGRAM: powers of two of 1024 nanoseconds,
+// each a little larger as Redis's histogram rounds.  The last step also takes what is longer.
+struct CommandSteps {
+  static constexpr int kSteps = 21;
+  // Returns the largest duration in microseconds that belongs to the step.
+  static constexpr int64_t UpperBound(int step) { return ((int64_t{1032} << step) - 1) / 1000; }
+  static constexpr int StepOf(int64_t micros) {
+    if (micros <= 1) {
+      return 0;
+    }
+    const int step = static_cast<int>(std::bit_width(static_cast<uint64_t>(micros - 1)));
+    const int fit = micros <= UpperBound(step - 1) ? step - 1 : step;
+    return fit < kSteps ? fit : kSteps - 1;
+  }
+};
+
 struct CommandCells {
   std::atomic<uint64_t> calls{0};
   std::atomic<uint64_t> micros{0};
   std::atomic<uint64_t> rejected{0};  // Refused before it ran.
   std::atomic<uint64_t> failed{0};    // Ran and answered with an error.
+  std::array<std::atomic<uint64_t>, CommandSteps::kSteps> steps{};
 };
 
 struct CommandSum {
@@ -95,6 +112,7 @@ struct CommandSum {
   uint64_t micros = 0;
   uint64_t rejected = 0;
   uint64_t failed = 0;
+  std::array<uint64_t, CommandSteps::kSteps> steps{};  // Calls whose time fell into each step.
 };
 
 // The cells of one thread.
@@ -113,6 +131,7 @@ class MetricCells {
     CommandCells& cells = commands_[static_cast<size_t>(command)];
     Bump(&cells.calls, 1);
     Bump(&cells.micros, static_cast<uint64_t>(micros));
+    Bump(&cells.steps[static_cast<size_t>(CommandSteps::StepOf(micros))], 1);
     if (failed) {
       Bump(&cells.failed, 1);
     }

@@ -89,5 +89,29 @@ TEST(MetricsTest, PrometheusTextNamesEverySeries) {
   EXPECT_NE(text.find("kvs_test_command_calls_total{command=\"get\"} 1"), std::string::npos);
 }
 
+// The bounds that redis-server 7 shows in LATENCY HISTOGRAM.
+TEST(CommandStepsTest, StepsAreThoseOfRedis) {
+  const std::vector<int64_t> bounds = {1, 2, 4, 8, 16, 33, 66, 132, 264, 528, 1056, 2113, 4227};
+  for (size_t i = 0; i < bounds.size(); ++i) {
+    const int step = static_cast<int>(i);
+    EXPECT_EQ(CommandSteps::UpperBound(step), bounds[i]);
+    EXPECT_EQ(CommandSteps::StepOf(bounds[i]), step);
+    EXPECT_EQ(CommandSteps::StepOf(bounds[i] + 1), step + 1);
+  }
+  EXPECT_EQ(CommandSteps::StepOf(0), 0);
+  EXPECT_EQ(CommandSteps::StepOf(int64_t{1} << 40), CommandSteps::kSteps - 1);
+}
+
+TEST(CommandStepsTest, ResetForgetsTheSteps) {
+  MetricRegistry registry("x_", {}, {"get"});
+  MetricCells* cells = registry.NewCells();
+  cells->CountCommand(0, 3, false);
+  registry.Reset();
+  cells->CountCommand(0, 5, false);
+  const CommandSum sum = registry.Command(0);
+  EXPECT_EQ(sum.steps[2], 0u);
+  EXPECT_EQ(sum.steps[3], 1u);
+}
+
 }  // namespace
 }  // namespace kvs

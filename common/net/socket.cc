@@ -111,6 +111,20 @@ Result<UniqueFd> ListenUnix(const std::string& path, int mode, const ListenOptio
   return fd;
 }
 
+Result<int> ModeFromOctalDigits(int64_t digits) {
+  int mode = 0;
+  int shift = 0;
+  for (int64_t rest = digits; rest > 0; rest /= 10) {
+    if (rest % 10 > 7) {
+      return Status::InvalidArgument(
+          fmt::format("'{}' are no permission bits in octal digits, such as 700", digits));
+    }
+    mode |= static_cast<int>(rest % 10) << shift;
+    shift += 3;
+  }
+  return mode;
+}
+
 Result<UniqueFd> StartConnect(const std::string& host, uint16_t port) {
   KVS_ASSIGN_OR_RETURN(const AddressList list, Lookup(host, port, AI_NUMERICHOST));
   UniqueFd fd(::socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));

@@ -25,6 +25,10 @@ Result<UniqueFd> ListenTcp(const std::string& host, uint16_t port, const ListenO
 // Listens on a unix socket; an old socket file is replaced.  `mode` is its permission bits.
 Result<UniqueFd> ListenUnix(const std::string& path, int mode, const ListenOptions& options);
 
+// Returns the permission bits that are written in octal digits: 700 is 0700.
+//   kInvalidArgument: a digit is above 7
+Result<int> ModeFromOctalDigits(int64_t digits);
+
 // Starts to connect.  The socket is writable when it is connected or has failed; ConnectError()
 // tells which.  `host` must be a numeric address: nothing is looked up here.
 Result<UniqueFd> StartConnect(const std::string& host, uint16_t port);

@@ -10,13 +10,14 @@
 namespace kvs {
 
 ClientInfo::ClientInfo(uint64_t id_arg, std::string address_arg, std::string local_address_arg,
-                       int fd_arg, int64_t now_ms)
+                       int fd_arg, int64_t now_ms, Closer closer)
     : id(id_arg),
       address(std::move(address_arg)),
       local_address(std::move(local_address_arg)),
       fd(fd_arg),
       created_ms(now_ms),
-      last_active_ms(now_ms) {}
+      last_active_ms(now_ms),
+      closer_(std::move(closer)) {}
 
 void ClientInfo::SetName(std::string_view name) {
   const MutexLock lock(&mu_);
@@ -44,29 +45,42 @@ void ClientInfo::SetLibrary(std::string_view name, std::string_view version) {
   library_version_ = version;
 }
 
+// The letters of Redis, in its order.
+std::string ClientInfo::Flags() const {
+  std::string flags;
+  flags += monitor.load(std::memory_order_relaxed) ? "O" : "";
+  flags += address.ends_with(":0") ? "U" : "";
+  flags += no_evict.load(std::memory_order_relaxed) ? "e" : "";
+  flags += no_touch.load(std::memory_order_relaxed) ? "T" : "";
+  return flags.empty() ? "N" : flags;
+}
+
 std::string ClientInfo::Describe(int64_t now_ms) const {
   const int command = last_command.load(std::memory_order_relaxed);
   const uint64_t output = output_bytes.load(std::memory_order_relaxed);
   const MutexLock lock(&mu_);
   return fmt::format(
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 "
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 "
       "multi=-1 qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} "
       "tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
       id, address, local_address, fd, name_, (now_ms - created_ms) / 1000,
-      (now_ms - last_active_ms.load(std::memory_order_relaxed)) / 1000,
+      (now_ms - last_active_ms.load(std::memory_order_relaxed)) / 1000, Flags(),
       input_bytes.load(std::memory_order_relaxed), output > 0 ? 1 : 0, output,
       input_bytes.load(std::memory_order_relaxed) + output,
       command < 0 ? "NULL" : kCommands[command].name, protocol.load(std::memory_order_relaxed),
       library_name_, library_version_);
 }
 
-std::shared_ptr<ClientInfo> ClientRegistry::Add(int fd, int64_t now_ms) {
+std::shared_ptr<ClientInfo> ClientRegistry::Add(int fd, int64_t now_ms, ClientInfo::Closer closer) {
   std::string address = PeerName(fd);
   std::string local_address = LocalName(fd);
+  if (address == ":0") {
+    address = local_address;  // The client's end of a unix socket has no name.
+  }
   const MutexLock lock(&mu_);
   const uint64_t id = ++last_id_;
-  auto client =
-      std::make_shared<ClientInfo>(id, std::move(address), std::move(local_address), fd, now_ms);
+  auto client = std::make_shared<ClientInfo>(id, std::move(address), std::move(local_address), fd,
+                                             now_ms, std::move(closer));
   clients_.emplace(id, client);
   count_.store(clients_.size(), std::memory_order_relaxed);
   return client;
@@ -81,7 +95,9 @@ void ClientRegistry::Remove(uint64_t id) {
 void ClientRegistry::ForEach(const std::function<void(const ClientInfo&)>& visit) const {
   const MutexLock lock(&mu_);
   for (const auto& [id, client] : clients_) {
-    visit(*client);
+    if (!client->killed()) {
+      visit(*client);
+    }
   }
 }
 

@@ -3,6 +3,8 @@
 // A session keeps its own entry up to date with relaxed stores; whoever lists reads them.  Texts
 // that rarely change stand behind the entry's mutex.
 //
+// Whoever wants a connection closed asks its entry, which tells the loop that owns it.
+//
 // Threads: thread-safe.
 // Owner:   the server; a session holds a shared reference to its entry.
 
@@ -22,7 +24,11 @@ namespace kvs {
 
 class ClientInfo {
  public:
-  ClientInfo(uint64_t id, std::string address, std::string local_address, int fd, int64_t now_ms);
+  // Tells the owning loop to close the connections that are to be closed.  Any thread.
+  using Closer = std::function<void()>;
+
+  ClientInfo(uint64_t id, std::string address, std::string local_address, int fd, int64_t now_ms,
+             Closer closer);
 
   const uint64_t id;
   const std::string address;  // "host:port"
@@ -33,6 +39,9 @@ class ClientInfo {
   std::atomic<int64_t> last_active_ms{0};
   std::atomic<int> last_command{-1};  // An index of the command table; -1: none yet.
   std::atomic<int> protocol{2};
+  std::atomic<bool> monitor{false};
+  std::atomic<bool> no_evict{false};
+  std::atomic<bool> no_touch{false};
   std::atomic<uint64_t> input_bytes{0};   // Unparsed, now.
   std::atomic<uint64_t> output_bytes{0};  // Unsent, now.
 
@@ -42,10 +51,23 @@ class ClientInfo {
   void SetLibraryName(std::string_view name) KVS_EXCLUDES(mu_);
   void SetLibraryVersion(std::string_view version) KVS_EXCLUDES(mu_);
 
+  // Has the connection closed by its loop.  It is visited no more.
+  void Kill() const {
+    killed_.store(true, std::memory_order_relaxed);
+    if (closer_) {
+      closer_();
+    }
+  }
+  bool killed() const { return killed_.load(std::memory_order_relaxed); }
+
   // Returns the line of CLIENT LIST, without a line end.
   std::string Describe(int64_t now_ms) const KVS_EXCLUDES(mu_);
 
  private:
+  std::string Flags() const;
+
+  const Closer closer_;
+  mutable std::atomic<bool> killed_{false};
   mutable Mutex mu_;
   std::string name_ KVS_GUARDED_BY(mu_);
   std::string library_name_ KVS_GUARDED_BY(mu_);
@@ -55,10 +77,11 @@ class ClientInfo {
 class ClientRegistry {
  public:
   // Makes the entry of a new connection.  Ids begin with 1 and are never used again.
-  std::shared_ptr<ClientInfo> Add(int fd, int64_t now_ms) KVS_EXCLUDES(mu_);
+  std::shared_ptr<ClientInfo> Add(int fd, int64_t now_ms, ClientInfo::Closer closer = nullptr)
+      KVS_EXCLUDES(mu_);
   void Remove(uint64_t id) KVS_EXCLUDES(mu_);
   size_t count() const { return count_.load(std::memory_order_relaxed); }
-  // Calls `visit` for each entry, by ascending id.
+  // Calls `visit` for each entry, by ascending id.  The loop of an entry that is visited is alive.
   void ForEach(const std::function<void(const ClientInfo&)>& visit) const KVS_EXCLUDES(mu_);
 
  private:

@@ -8,23 +8,14 @@
 #include "common/base/build_info.h"
 #include "common/base/strings.h"
 #include "common/command/command_docs.h"
+#include "common/service/connection_call.h"
 
 namespace kvs {
 namespace {
 
-struct Call {
-  const CommandSpec& spec;
-  CommandArgs args;
-  ServiceContext* service;
-  ClientState* client;
-  RespWriter reply;
-
-  void Fail(std::string_view text) { reply.Error(text); }
-};
-
 constexpr std::string_view kWrongPass =
     "WRONGPASS invalid username-password pair or user is disabled.";
-constexpr std::string_view kSyntaxError = "ERR syntax error";
+using Call = ConnectionCall;
 
 bool PasswordFits(const ServiceContext& service, std::string_view user, std::string_view password) {
   if (user != "default") {
@@ -35,7 +26,7 @@ bool PasswordFits(const ServiceContext& service, std::string_view user, std::str
 
 void Auth(Call* call) {
   if (call->args.size() > 3) {
-    return call->Fail(kSyntaxError);
+    return call->Fail(kSyntaxErrorText);
   }
   const bool named = call->args.size() == 3;
   if (!named && call->service->requirepass.empty()) {
@@ -49,11 +40,6 @@ void Auth(Call* call) {
   }
   call->client->authenticated = true;
   call->reply.Ok();
-}
-
-// A name or library text may not disturb the lines of CLIENT LIST.
-bool IsPrintable(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
 }
 
 void Hello(Call* call) {
@@ -82,7 +68,7 @@ void Hello(Call* call) {
     } else if (EqualsIgnoreCase(args[i], "setname") && i + 1 < args.size()) {
       name = args[i + 1];
       has_name = true;
-      if (!IsPrintable(name)) {
+      if (!IsPrintableName(name)) {
         return call->Fail(
             "ERR Client names cannot contain spaces, newlines or special characters.");
       }
@@ -127,6 +113,11 @@ void Reset(Call* call) {
   client->info->protocol.store(2, std::memory_order_relaxed);
   client->info->SetName("");
   client->authenticated = call->service->requirepass.empty();
+  client->info->no_evict.store(false, std::memory_order_relaxed);
+  client->info->no_touch.store(false, std::memory_order_relaxed);
+  client->info->monitor.store(false, std::memory_order_relaxed);
+  client->replies_off = false;
+  *call->muted = false;
   RespWriter(2, call->reply.out()).Simple("RESET");
 }
 
@@ -157,68 +148,6 @@ void Time(Call* call) {
   call->reply.Array(2);
   call->reply.Bulk(std::to_string(now / 1'000'000));
   call->reply.Bulk(std::to_string(now % 1'000'000));
-}
-
-void ClientSetName(Call* call) {
-  if (!IsPrintable(call->args[2])) {
-    return call->Fail("ERR Client names cannot contain spaces, newlines or special characters.");
-  }
-  call->client->info->SetName(call->args[2]);
-  call->reply.Ok();
-}
-
-void ClientSetInfo(Call* call) {
-  const std::string option = ToLower(call->args[2]);
-  if (option != "lib-name" && option != "lib-ver") {
-    return call->Fail(fmt::format("ERR Unrecognized option '{}'", call->args[2]));
-  }
-  if (!IsPrintable(call->args[3])) {
-    return call->Fail(
-        fmt::format("ERR {} cannot contain spaces, newlines or special characters.", option));
-  }
-  if (option == "lib-name") {
-    call->client->info->SetLibraryName(call->args[3]);
-  } else {
-    call->client->info->SetLibraryVersion(call->args[3]);
-  }
-  call->reply.Ok();
-}
-
-void ClientList(Call* call) {
-  const CommandArgs args = call->args;
-  std::vector<int64_t> ids;
-  bool by_id = false;
-  bool any_type = true;
-  if (args.size() == 4 && EqualsIgnoreCase(args[2], "type")) {
-    const std::string type = ToLower(args[3]);
-    if (type != "normal" && type != "master" && type != "replica" && type != "slave" &&
-        type != "pubsub") {
-      return call->Fail(fmt::format("ERR Unknown client type '{}'", args[3]));
-    }
-    any_type = type == "normal";
-  } else if (args.size() > 3 && EqualsIgnoreCase(args[2], "id")) {
-    by_id = true;
-    for (size_t i = 3; i < args.size(); ++i) {
-      int64_t id = 0;
-      if (!ParseInt64(args[i], &id) || id <= 0) {
-        return call->Fail("ERR Invalid client ID");
-      }
-      ids.push_back(id);
-    }
-  } else if (args.size() != 2) {
-    return call->Fail(kSyntaxError);
-  }
-  std::string text;
-  const int64_t now_ms = call->service->clock->MonotonicMillis();
-  call->service->clients->ForEach([&](const ClientInfo& client) {
-    const bool wanted =
-        any_type &&
-        (!by_id || std::find(ids.begin(), ids.end(), static_cast<int64_t>(client.id)) != ids.end());
-    if (wanted) {
-      text += client.Describe(now_ms) + "\n";
-    }
-  });
-  call->reply.Verbatim("txt", text);
 }
 
 void ConfigGet(Call* call) {
@@ -271,28 +200,6 @@ void ConfigRewrite(Call* call) {
   call->reply.Ok();
 }
 
-void AnswerClient(CommandId id, Call* call) {
-  switch (id) {
-    case CommandId::kClientId:
-      return call->reply.Integer(static_cast<int64_t>(call->client->info->id));
-    case CommandId::kClientInfo:
-      return call->reply.Verbatim(
-          "txt", call->client->info->Describe(call->service->clock->MonotonicMillis()) + "\n");
-    case CommandId::kClientList:
-      return ClientList(call);
-    case CommandId::kClientSetName:
-      return ClientSetName(call);
-    case CommandId::kClientGetName: {
-      const std::string name = call->client->info->name();
-      return name.empty() ? call->reply.Null() : call->reply.Bulk(name);
-    }
-    case CommandId::kClientSetInfo:
-      return ClientSetInfo(call);
-    default:
-      return WriteHelp(GetCommand(CommandId::kClient), &call->reply);
-  }
-}
-
 void AnswerConfig(CommandId id, Call* call) {
   switch (id) {
     case CommandId::kConfigGet:
@@ -338,10 +245,55 @@ void Lolwut(Call* call) {
   call->reply.Verbatim("txt", fmt::format("Redis ver. {}\n", kRedisVersion));
 }
 
+// The session does the rest.  A connection that monitors already hears nothing.
+void Monitor(Call* call) {
+  if (call->client->info->monitor.exchange(true, std::memory_order_relaxed)) {
+    *call->muted = true;
+    return;
+  }
+  call->reply.Ok();
+}
+
+// Nothing has to be saved, so there is no shutdown that takes time and could be aborted.
+void Shutdown(Call* call) {
+  bool save = false;
+  bool nosave = false;
+  bool now = false;
+  bool force = false;
+  bool abort = false;
+  const std::pair<std::string_view, bool*> words[] = {
+      {"save", &save}, {"nosave", &nosave}, {"now", &now}, {"force", &force}, {"abort", &abort}};
+  for (const std::string_view argument : call->args.subspan(1)) {
+    const auto* word = std::find_if(std::begin(words), std::end(words), [&](const auto& entry) {
+      return EqualsIgnoreCase(entry.first, argument);
+    });
+    if (word == std::end(words)) {
+      return call->Fail(kSyntaxErrorText);
+    }
+    *word->second = true;
+  }
+  if ((save && nosave) || (abort && (save || nosave || now || force))) {
+    return call->Fail(kSyntaxErrorText);
+  }
+  if (abort) {
+    return call->Fail("ERR No shutdown in progress.");
+  }
+  if (!call->service->shutdown(force || nosave).ok()) {
+    return call->Fail("ERR Errors trying to SHUTDOWN. Check logs.");
+  }
+  *call->muted = true;
+}
+
 void Answer(CommandId id, Call* call) {
   const std::string_view name = call->spec.name;
   if (name.starts_with("client|")) {
     return AnswerClient(id, call);
+  }
+  if (name.starts_with("slowlog|")) {
+    return AnswerSlowLog(id, call);
+  }
+  if (name.starts_with("latency|")) {
+    return AnswerLatency(id, call);
   }
   if (name.starts_with("config|")) {
     return AnswerConfig(id, call);
@@ -361,6 +313,10 @@ void Answer(CommandId id, Call* call) {
       return Reset(call);
     case CommandId::kPing:
       return Ping(call);
+    case CommandId::kMonitor:
+      return Monitor(call);
+    case CommandId::kShutdown:
+      return Shutdown(call);
     case CommandId::kEcho:
       return call->reply.Bulk(call->args[1]);
     case CommandId::kSelect:
@@ -385,11 +341,11 @@ void Answer(CommandId id, Call* call) {
 }  // namespace
 
 bool AnswerConnectionCommand(const CommandSpec& spec, CommandArgs args, ServiceContext* service,
-                             ClientState* client, std::string* out) {
+                             ClientState* client, std::string* out, bool* muted) {
   const size_t start = out->size();
-  Call call{spec, args, service, client, RespWriter(client->protocol, out)};
+  Call call{spec, args, service, client, RespWriter(client->protocol, out), muted};
   Answer(IdOf(spec), &call);
-  return (*out)[start] == '-';
+  return out->size() > start && (*out)[start] == '-';
 }
 
 }  // namespace kvs

@@ -1,5 +1,6 @@
 // The commands that node and proxy answer alike: AUTH, HELLO, CLIENT, COMMAND, CONFIG, ECHO, INFO,
-// LOLWUT, MEMORY but for USAGE, OBJECT HELP, PING, QUIT, RESET, SELECT, TIME.
+// LATENCY, LOLWUT, MEMORY but for USAGE, MONITOR, OBJECT HELP, PING, QUIT, RESET, SELECT, SHUTDOWN,
+// SLOWLOG, TIME.
 //
 // They are about the connection and the process, never about data.  What differs between the
 // programs (the text of INFO, the options) comes through ServiceContext.
@@ -16,12 +17,16 @@
 
 #include "common/base/clock.h"
 #include "common/command/command_table.h"
+#include "common/command/renamed_commands.h"
 #include "common/config/config_store.h"
 #include "common/metrics/metrics.h"
 #include "common/resp/resp_writer.h"
+#include "common/service/client_pause.h"
 #include "common/service/client_registry.h"
+#include "common/service/diagnostics.h"
 #include "common/service/info.h"
 #include "common/service/memory_commands.h"
+#include "common/service/monitor_feed.h"
 
 namespace kvs {
 
@@ -31,12 +36,26 @@ struct ClientState {
   int protocol = 2;
   bool authenticated = false;
   bool close_after_reply = false;
+  // CLIENT REPLY: the session drops the replies of commands that begin with one of these.
+  bool replies_off = false;
+  bool skip_next_reply = false;
 };
+
+// Asked by a session before each command: whether its reply is to be dropped.
+inline bool TakeMute(ClientState* client) {
+  const bool muted = client->replies_off || client->skip_next_reply;
+  client->skip_next_reply = false;
+  return muted;
+}
 
 // What the commands need to know about the process.  One per loop.
 struct ServiceContext {
   ConfigStoreBase* config = nullptr;
   ClientRegistry* clients = nullptr;
+  ClientPause* pause = nullptr;
+  Diagnostics* diagnostics = nullptr;
+  MonitorFeed* monitors = nullptr;
+  const RenamedCommands* renames = nullptr;
   MetricRegistry* metrics = nullptr;
   Clock* clock = nullptr;
   std::string requirepass;  // Empty: no password.  Updated when options change.
@@ -44,13 +63,16 @@ struct ServiceContext {
   std::string role = "master";
   std::function<std::vector<InfoSection>()> info_sections;
   std::function<std::vector<MemoryPart>()> memory_parts;  // Empty: none are known.
+  // Stops the process soon.  Refuses, unless forced, if what was acknowledged could be lost.
+  std::function<Status(bool force)> shutdown;
 };
 
 // Answers one request whose row is a KVS_PROXY_COMMAND or KVS_CONTAINER row; writes exactly one
-// reply.  Returns whether the reply is an error.
+// reply, or none for what is not answered.  `*muted` says whether the reply is to be dropped;
+// what turns replies on again clears it.  Returns whether the reply is an error.
 // REQUIRES: the arity has been checked
 bool AnswerConnectionCommand(const CommandSpec& spec, CommandArgs args, ServiceContext* service,
-                             ClientState* client, std::string* out);
+                             ClientState* client, std::string* out, bool* muted);
 
 // Whether the client may run the command: before AUTH only a few are allowed.
 inline bool MayRun(const CommandSpec& spec, const ClientState& client) {

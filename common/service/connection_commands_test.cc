@@ -19,6 +19,8 @@ class ConnectionCommandsTest : public testing::Test {
     service_.clients = &clients_;
     service_.metrics = &metrics_;
     service_.clock = &clock_;
+    service_.pause = &pause_;
+    service_.diagnostics = &diagnostics_;
     service_.info_sections = [] {
       std::vector<InfoSection> sections;
       sections.push_back(std::move(InfoSection("Server").Add("redis_version", "7.2.4")));
@@ -35,7 +37,7 @@ class ConnectionCommandsTest : public testing::Test {
       return CommandError(args);
     }
     std::string out;
-    AnswerConnectionCommand(*spec, args, &service_, &client_, &out);
+    AnswerConnectionCommand(*spec, args, &service_, &client_, &out, &muted_);
     return out;
   }
 
@@ -45,6 +47,9 @@ class ConnectionCommandsTest : public testing::Test {
   ClientRegistry clients_;
   ManualClock clock_;
   ServiceContext service_;
+  ClientPause pause_;
+  Diagnostics diagnostics_;
+  bool muted_ = false;
   ClientState client_;
 };
 
@@ -121,7 +126,7 @@ TEST_F(ConnectionCommandsTest, ClientKnowsItself) {
   EXPECT_EQ(Run({"client", "setinfo", "lib-what", "x"}), "-ERR Unrecognized option 'lib-what'\r\n");
   EXPECT_NE(Run({"client", "list"}).find("name=worker"), std::string::npos);
   EXPECT_NE(Run({"client", "info"}).find("lib-name=redis-py"), std::string::npos);
-  EXPECT_EQ(Run({"client", "list", "id", "0"}), "-ERR Invalid client ID\r\n");
+  EXPECT_EQ(Run({"client", "list", "id", "0"}), "$0\r\n\r\n");
   EXPECT_EQ(Run({"client", "list", "id", "99"}), "$0\r\n\r\n");
   EXPECT_EQ(Run({"client", "list", "type", "alien"}), "-ERR Unknown client type 'alien'\r\n");
 }

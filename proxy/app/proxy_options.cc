@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "common/base/address.h"
+#include "common/command/renamed_commands.h"
+#include "common/net/socket.h"
 
 namespace kvs {
 
@@ -33,6 +35,8 @@ Status ValidateProxyOptions(const ProxyOptions& options) {
     return Status::InvalidArgument(
         "config-servers needs cluster-secret-file: the config server refuses strangers");
   }
+  KVS_RETURN_IF_ERROR(ModeFromOctalDigits(options.unixsocketperm).status());
+  KVS_RETURN_IF_ERROR(RenamedCommands::Make(options.rename_command).status());
   if (ToInt(options.proto_max_bulk_len) > ToInt(options.client_query_buffer_limit)) {
     return Status::InvalidArgument(
         "proto-max-bulk-len must not be above client-query-buffer-limit");

@@ -57,7 +57,9 @@ Status ProxyServer::Start() {
   for (const auto& worker : workers_) {
     worker->StartThread();
   }
+  diagnostics_.Configure(*start_options_);
   config_->AddListener([this](const ProxyOptionsPtr& before, const ProxyOptionsPtr& after) {
+    diagnostics_.Configure(*after);
     if (before->loglevel != after->loglevel) {
       const Result<LogLevel> level = ParseLogLevel(after->loglevel);
       if (level.ok()) {
@@ -84,6 +86,9 @@ void ProxyServer::Stop() {
     worker->Join();
   }
   workers_.clear();
+  if (!unix_socket_.empty()) {
+    (void)RemoveFile(std::exchange(unix_socket_, {})).ok();
+  }
 }
 
 Status ProxyServer::LoadId() {
@@ -106,12 +111,22 @@ Status ProxyServer::LoadId() {
 }
 
 Status ProxyServer::StartWorkers() {
+  KVS_ASSIGN_OR_RETURN(renames_, RenamedCommands::Make(start_options_->rename_command));
   ServiceContext service;
   service.config = config_;
   service.clients = &clients_;
+  service.pause = &pause_;
+  service.diagnostics = &diagnostics_;
+  service.monitors = &monitors_;
+  service.renames = &renames_;
   service.metrics = &metrics_;
   service.clock = loop_->clock();
   service.info_sections = [this] { return Info(); };
+  service.shutdown = [this](bool /*force*/) {
+    KVS_LOG(kInfo, "stopping: a client asked for it");
+    loop_->Stop();
+    return Status::Ok();
+  };
   for (int64_t i = 0; i < start_options_->io_threads; ++i) {
     workers_.push_back(std::make_unique<ProxyWorker>(fmt::format("io-{}", i + 1), service,
                                                      metrics_.NewCells(), start_options_));
@@ -139,8 +154,9 @@ Status ProxyServer::ListenAll() {
     }
   }
   if (!start_options_->unixsocket.empty()) {
-    const int mode = std::stoi(std::to_string(start_options_->unixsocketperm), nullptr, 8);
+    KVS_ASSIGN_OR_RETURN(const int mode, ModeFromOctalDigits(start_options_->unixsocketperm));
     KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenUnix(start_options_->unixsocket, mode, {}));
+    unix_socket_ = start_options_->unixsocket;
     KVS_RETURN_IF_ERROR(workers_.front()->Listen(std::move(socket)));
   }
   return Status::Ok();

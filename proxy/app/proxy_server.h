@@ -55,8 +55,13 @@ class ProxyServer {
   const int64_t started_ms_;
   std::string id_;
   uint16_t port_ = 0;
+  std::string unix_socket_;  // Empty: none.
   MetricRegistry metrics_;
   ClientRegistry clients_;
+  ClientPause pause_;
+  Diagnostics diagnostics_;
+  MonitorFeed monitors_;
+  RenamedCommands renames_;
   std::vector<std::unique_ptr<ProxyWorker>> workers_;
   std::unique_ptr<ControlClient> control_;
   TimerId status_timer_ = kNoTimer;

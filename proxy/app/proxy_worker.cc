@@ -2,16 +2,20 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/logging.h"
 #include "common/net/socket.h"
+#include "common/service/protected_mode.h"
 
 namespace kvs {
 namespace {
 
 constexpr int64_t kDeadlineCheckMs = 10;
 constexpr int64_t kHousekeepingMs = 100;
+// A client that monitors and does not read is closed when so much waits for it.
+constexpr size_t kMaxMonitorBacklog = size_t{32} << 20;
 
 LinkOptions ToLinkOptions(const ProxyOptions& options) {
   LinkOptions link;
@@ -30,7 +34,8 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Metric
       options_(std::move(options)),
       loop_(std::move(name)),
       links_(&loop_, ToLinkOptions(*options_)),
-      router_(&links_) {
+      router_(&links_),
+      monitor_outlet_([this] { loop_.PostAlways([this] { ShowMonitored(); }); }) {
   ApplyOptions();
   loop_.AddTurnHook(this);
   loop_.Every(kDeadlineCheckMs, [this] { links_.CheckDeadlines(); });
@@ -115,9 +120,19 @@ void ProxyWorker::OnAccept(UniqueFd fd) {
     (void)::send(fd.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return;
   }
+  if (IsProtectedFrom(*options_, fd.get())) {
+    metrics_->Increment(kProxy_connections_rejected_total);
+    (void)::send(fd.get(), kProtectedModeError.data(), kProtectedModeError.size(),
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
+    return;
+  }
   SetNoDelay(fd.get());
   SetKeepAlive(fd.get(), static_cast<int>(options_->tcp_keepalive.count() / 1000));
-  std::shared_ptr<ClientInfo> info = service_.clients->Add(fd.get(), loop_.now_ms());
+  std::shared_ptr<ClientInfo> info = service_.clients->Add(fd.get(), loop_.now_ms(), [this] {
+    if (!kill_posted_.exchange(true, std::memory_order_acq_rel)) {
+      loop_.PostAlways([this] { CloseKilled(); });
+    }
+  });
   auto session = std::make_unique<ProxySession>(this, std::move(fd), std::move(info));
   session->client()->authenticated = options_->requirepass.empty();
   ProxySession* raw = session.get();
@@ -134,6 +149,8 @@ void ProxyWorker::OnClosed(ProxySession* session) {
   metrics_->Add(kProxy_client_connections, -1);
   service_.clients->Remove(session->client()->info->id);
   std::erase(dirty_, session);
+  std::erase(paused_, session);
+  ForgetMonitor(session);
   const auto found = sessions_.find(session);
   if (found != sessions_.end()) {
     loop_.DeleteLater(std::move(found->second));
@@ -188,6 +205,71 @@ void ProxyWorker::PublishMetrics() {
   metrics_->Set(kProxy_backend_timeouts_total, static_cast<int64_t>(sum.timeouts));
   metrics_->Set(kProxy_backend_connects_total, static_cast<int64_t>(sum.connects));
   metrics_->Set(kProxy_backend_connections, connected);
+}
+
+void ProxyWorker::ResumeAfterPause(ProxySession* session) {
+  paused_.push_back(session);
+  if (pause_timer_ == kNoTimer) {
+    pause_timer_ = loop_.After(ClientPause::kRetryMs, [this] { ResumePaused(); });
+  }
+}
+
+void ProxyWorker::ResumePaused() {
+  pause_timer_ = kNoTimer;
+  if (service_.pause->InForce(loop_.clock()->MonotonicMillis())) {
+    pause_timer_ = loop_.After(ClientPause::kRetryMs, [this] { ResumePaused(); });
+    return;
+  }
+  for (ProxySession* session : std::exchange(paused_, {})) {
+    session->Resume();
+  }
+}
+
+void ProxyWorker::CloseKilled() {
+  kill_posted_.store(false, std::memory_order_release);
+  std::vector<ProxySession*> killed;
+  for (const auto& [session, owner] : sessions_) {
+    if (session->client()->info->killed()) {
+      killed.push_back(session);
+    }
+  }
+  for (ProxySession* session : killed) {
+    session->Close();
+  }
+}
+
+// After a command that may have begun or ended a session's monitoring.
+void ProxyWorker::UpdateMonitor(ProxySession* session) {
+  if (!session->client()->info->monitor.load(std::memory_order_relaxed)) {
+    return ForgetMonitor(session);
+  }
+  if (std::find(monitors_.begin(), monitors_.end(), session) != monitors_.end()) {
+    return;
+  }
+  if (monitors_.empty()) {
+    service_.monitors->Add(&monitor_outlet_);
+  }
+  monitors_.push_back(session);
+}
+
+void ProxyWorker::ForgetMonitor(ProxySession* session) {
+  if (std::erase(monitors_, session) > 0 && monitors_.empty()) {
+    service_.monitors->Remove(&monitor_outlet_);
+  }
+}
+
+void ProxyWorker::ShowMonitored() {
+  bool overflown = false;
+  const std::string lines = monitor_outlet_.Take(&overflown);
+  for (ProxySession* session : std::vector<ProxySession*>(monitors_)) {
+    if (overflown || session->unsent() > kMaxMonitorBacklog) {
+      KVS_LOG(kWarning, "closed {}: it monitors and does not read",
+              session->client()->info->address);
+      session->Close();
+    } else {
+      session->AppendMonitored(lines);
+    }
+  }
 }
 
 void ProxyWorker::CloseIdle() {

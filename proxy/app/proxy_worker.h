@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -46,12 +47,18 @@ class ProxyWorker : public SessionHost, public TurnHook {
   void MarkDirty(ProxySession* session) override;
   void CountCommand(const CommandSpec& spec, int64_t micros, bool failed) override;
   void OnClosed(ProxySession* session) override;
+  void ResumeAfterPause(ProxySession* session) override;
+  void UpdateMonitor(ProxySession* session) override;
 
  private:
   void OnAccept(UniqueFd fd);
   void ApplyOptions();
   void PublishMetrics();
   void CloseIdle();
+  void CloseKilled();
+  void ResumePaused();
+  void ForgetMonitor(ProxySession* session);
+  void ShowMonitored();
   void Drain(int64_t deadline_ms);
 
   ServiceContext service_;
@@ -66,6 +73,11 @@ class ProxyWorker : public SessionHost, public TurnHook {
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<ProxySession*, std::unique_ptr<ProxySession>> sessions_;
   std::vector<ProxySession*> dirty_;
+  std::vector<ProxySession*> paused_;
+  TimerId pause_timer_ = kNoTimer;
+  std::vector<ProxySession*> monitors_;
+  MonitorOutlet monitor_outlet_;
+  std::atomic<bool> kill_posted_{false};
   Thread thread_;
 };
 

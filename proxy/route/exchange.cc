@@ -367,7 +367,8 @@ Exchange* ExchangePool::New(ExchangeOwner* owner, const CommandSpec* spec, int p
   exchange->protocol_ = static_cast<uint8_t>(protocol);
   exchange->started_micros_ = now_micros;
   exchange->shape_ = Exchange::Shape::kForward;
-  exchange->done_ = exchange->failed_ = exchange->written_ = false;
+  exchange->done_ = exchange->failed_ = exchange->muted_ = exchange->written_ = false;
+  exchange->sample_.Clear();
   exchange->parts_left_ = 0;
   return exchange;
 }

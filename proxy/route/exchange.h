@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "common/command/command_table.h"
+#include "common/command/command_sample.h"
 #include "common/net/buffer.h"
 #include "proxy/backend/node_link.h"
 
@@ -73,6 +73,11 @@ class Exchange final : public ReplySink {
   int64_t started_micros() const { return started_micros_; }
   const CommandSpec* spec() const { return spec_; }
   bool failed() const { return failed_; }
+  // Nobody is to see the reply; the session still waits for it.
+  void Mute() { muted_ = true; }
+  bool muted() const { return muted_; }
+  // The session's note about the request.
+  CommandSample* sample() { return &sample_; }
 
  private:
   friend class ExchangePool;
@@ -96,10 +101,12 @@ class Exchange final : public ReplySink {
   ExchangeOwner* owner_ = nullptr;
   const CommandSpec* spec_ = nullptr;
   int64_t started_micros_ = 0;
+  CommandSample sample_;
   Shape shape_ = Shape::kForward;
   uint8_t protocol_ = 2;
   bool done_ = false;
   bool failed_ = false;
+  bool muted_ = false;
   bool written_ = false;  // By the session, or nobody wants it.
   uint32_t parts_left_ = 0;
   uint32_t scan_shard_ = 0;   // kScan: who was asked,

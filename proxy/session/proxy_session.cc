@@ -86,7 +86,7 @@ void ProxySession::OnReady(bool readable, bool writable) {
 // A change of the map takes effect for a session when nothing of it is in flight, so that its
 // commands on one key never travel to two nodes at the same time.
 bool ProxySession::HasRoom() const {
-  return !closing_ && !closed_ && in_flight_.size() < host_->limits().max_pipeline &&
+  return !closing_ && !closed_ && !paused_ && in_flight_.size() < host_->limits().max_pipeline &&
          output_.size() + waiting_bytes_ < host_->limits().max_output &&
          (in_flight_.empty() || table_ == host_->router()->table());
 }
@@ -107,7 +107,13 @@ void ProxySession::ProcessInput() {
     const size_t size = parser_.frame_size();
     if (outcome == RequestParser::Outcome::kRequest) {
       const bool is_inline = parser_.is_inline();
-      Execute(parser_.args(), is_inline ? std::string_view() : input_.unread().substr(0, size));
+      if (!Execute(parser_.args(),
+                   is_inline ? std::string_view() : input_.unread().substr(0, size))) {
+        parser_.Reset();  // Parsed again when it may run.
+        paused_ = true;
+        host_->ResumeAfterPause(this);
+        break;
+      }
     }
     input_.Consume(size);
     parser_.Reset();
@@ -121,42 +127,92 @@ void ProxySession::ProcessInput() {
   }
 }
 
-void ProxySession::Execute(CommandArgs args, std::string_view frame) {
-  ++host_->counters()->requests;
-  const CommandSpec* spec = ResolveCommand(args);
-  if (spec == nullptr) {
-    if (EqualsIgnoreCase(args[0], "post") || EqualsIgnoreCase(args[0], "host:")) {
-      // A browser was made to talk to us; what follows would be somebody else's commands.
-      KVS_LOG(kWarning, "closed a connection that speaks HTTP from {}", client_.info->address);
-      closing_ = true;
-      return;
-    }
-    return ReplyError(client_.authenticated ? CommandError(args) : std::string(kNoAuthError));
+bool ProxySession::Execute(CommandArgs args, std::string_view frame) {
+  ServiceContext* service = host_->service();
+  bool known = true;
+  if (!service->renames->empty()) {
+    known = service->renames->Translate(&args, &renamed_);
+    frame = {};  // Nodes know the names of Redis: encoded again.
   }
-  if (!MayRun(*spec, client_)) {
-    return ReplyError(kNoAuthError);
+  const CommandSpec* spec = known ? ResolveCommand(args) : nullptr;
+  const bool may_run = spec != nullptr && MayRun(*spec, client_);
+  if (may_run &&
+      service->pause->Holds(*spec, [service] { return service->clock->MonotonicMillis(); })) {
+    return false;
+  }
+  ++host_->counters()->requests;
+  muted_ = TakeMute(&client_);
+  if (spec == nullptr) {
+    RefuseUnknown(args, known ? CommandError(args) : UnknownNameError(args));
+    return true;
+  }
+  if (!may_run) {
+    ReplyError(kNoAuthError);
+    return true;
   }
   client_.info->last_command.store(static_cast<int>(IdOf(*spec)), std::memory_order_relaxed);
   if (spec->route == Route::kProxy) {
-    return AnswerHere(*spec, args);
+    AnswerHere(*spec, args);
+  } else {
+    Forward(*spec, args, frame);
   }
+  service->monitors->OnCommand(*spec, args, *client_.info, service->clock);
+  return true;
+}
+
+void ProxySession::Resume() {
+  paused_ = false;
+  host_->MarkDirty(this);
+}
+
+void ProxySession::AppendMonitored(std::string_view lines) {
+  muted_ = false;
+  Reply(lines);
+  host_->MarkDirty(this);
+}
+
+void ProxySession::RefuseUnknown(CommandArgs args, std::string_view error) {
+  if (EqualsIgnoreCase(args[0], "post") || EqualsIgnoreCase(args[0], "host:")) {
+    // A browser was made to talk to us; what follows would be somebody else's commands.
+    KVS_LOG(kWarning, "closed a connection that speaks HTTP from {}", client_.info->address);
+    closing_ = true;
+    return;
+  }
+  ReplyError(client_.authenticated ? error : kNoAuthError);
+}
+
+void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::string_view frame) {
   Exchange* exchange =
-      host_->exchanges()->New(this, spec, client_.protocol, host_->loop()->now_micros());
+      host_->exchanges()->New(this, &spec, client_.protocol, host_->loop()->now_micros());
+  if (muted_) {
+    exchange->Mute();
+  }
+  if (host_->service()->diagnostics->slow_log.enabled()) {
+    exchange->sample()->Take(spec, args);
+  }
   in_flight_.push_back(exchange);
   host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_);
 }
 
 void ProxySession::AnswerHere(const CommandSpec& spec, CommandArgs args) {
+  ServiceContext* service = host_->service();
+  const int64_t start = service->clock->MonotonicMicros();
   scratch_.clear();
-  const bool failed = AnswerConnectionCommand(spec, args, host_->service(), &client_, &scratch_);
+  const bool failed = AnswerConnectionCommand(spec, args, service, &client_, &scratch_, &muted_);
+  const int64_t micros = service->clock->MonotonicMicros() - start;
   parser_.set_authenticated(client_.authenticated);
   host_->counters()->error_replies += failed ? 1 : 0;
-  host_->CountCommand(spec, 0, failed);
+  host_->CountCommand(spec, micros, failed);
+  service->diagnostics->OnCommand(spec, args, {.engine = micros}, *client_.info, service->clock);
   Reply(scratch_);
+  host_->UpdateMonitor(this);
 }
 
 // A reply of our own waits its turn behind the replies that are due before it.
 void ProxySession::Reply(std::string_view text) {
+  if (muted_) {
+    return;
+  }
   if (in_flight_.empty()) {
     output_.Append(text);
     return;
@@ -176,18 +232,22 @@ void ProxySession::ReplyError(std::string_view text) {
 
 void ProxySession::OnProtocolError() {
   ++host_->counters()->protocol_errors;
+  muted_ = TakeMute(&client_);
   ReplyError("ERR " + parser_.error());
   closing_ = true;
 }
 
 OutputQueue* ProxySession::DirectOutput(const Exchange* exchange) {
-  return !in_flight_.empty() && in_flight_.front() == exchange ? &output_ : nullptr;
+  const bool next = !in_flight_.empty() && in_flight_.front() == exchange;
+  return next && !exchange->muted() ? &output_ : nullptr;
 }
 
 void ProxySession::OnDone(Exchange* exchange, bool written) {
   if (exchange->spec()->route != Route::kProxy) {
-    host_->CountCommand(*exchange->spec(), host_->loop()->now_micros() - exchange->started_micros(),
-                        exchange->failed());
+    const int64_t micros = host_->loop()->now_micros() - exchange->started_micros();
+    host_->CountCommand(*exchange->spec(), micros, exchange->failed());
+    host_->service()->diagnostics->OnCommand(*exchange->sample(), {.node = micros}, *client_.info,
+                                             host_->service()->clock);
     host_->counters()->error_replies += exchange->failed() ? 1 : 0;
   }
   if (written) {
@@ -205,7 +265,9 @@ void ProxySession::WriteFinished() {
     Exchange* exchange = in_flight_.front();
     in_flight_.pop_front();
     waiting_bytes_ -= exchange->held_bytes();
-    exchange->WriteTo(&output_);
+    if (!exchange->muted()) {
+      exchange->WriteTo(&output_);
+    }
     host_->exchanges()->Written(exchange);
   }
 }

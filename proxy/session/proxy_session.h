@@ -13,6 +13,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/unique_fd.h"
 #include "common/net/buffer.h"
@@ -54,6 +55,10 @@ class SessionHost {
   // An exchange took this long; `failed` if its reply is an error.
   virtual void CountCommand(const CommandSpec& spec, int64_t micros, bool failed) = 0;
   virtual void OnClosed(ProxySession* session) = 0;
+  // Calls session->Resume() when the pause of the clients is over.
+  virtual void ResumeAfterPause(ProxySession* session) = 0;
+  // The session's command may have begun or ended its monitoring.
+  virtual void UpdateMonitor(ProxySession* session) = 0;
 };
 
 class ProxySession : public IoHandler, public ExchangeOwner {
@@ -65,6 +70,10 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   void OnReady(bool readable, bool writable) override;
   // Writes what is finished, sends it, and goes on with requests that had no room before.
   void OnTurnEnd();
+  // Goes on with requests that were held back by a pause.
+  void Resume();
+  // Adds what MONITOR shows.
+  void AppendMonitored(std::string_view lines);
   void Close();
 
   OutputQueue* DirectOutput(const Exchange* exchange) override;
@@ -76,11 +85,15 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   int64_t last_active_ms() const { return last_active_ms_; }
   bool idle() const { return in_flight_.empty() && output_.empty(); }
   bool closed() const { return closed_; }
+  size_t unsent() const { return output_.size() + waiting_bytes_; }
 
  private:
   bool HasRoom() const;
   void ProcessInput();
-  void Execute(CommandArgs args, std::string_view frame);
+  // Returns false if the request has to wait.
+  bool Execute(CommandArgs args, std::string_view frame);
+  void Forward(const CommandSpec& spec, CommandArgs args, std::string_view frame);
+  void RefuseUnknown(CommandArgs args, std::string_view error);
   void AnswerHere(const CommandSpec& spec, CommandArgs args);
   void Reply(std::string_view text);
   void ReplyError(std::string_view text);
@@ -100,11 +113,14 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   RouteTablePtr table_;       // What the requests in flight were routed by.
   size_t waiting_bytes_ = 0;  // Of replies that wait for earlier ones.
   std::string scratch_;
+  std::vector<std::string_view> renamed_;  // Scratch of a request with another name.
   int64_t last_active_ms_ = 0;
   bool blocked_ = false;  // The socket is full.
   bool eof_ = false;      // The client has closed its side.
   bool starved_ = false;  // Whole requests may wait in the input for room.
   bool dirty_ = false;
+  bool paused_ = false;  // By CLIENT PAUSE.
+  bool muted_ = false;   // The reply of the command that runs is to be dropped.
   bool closing_ = false;
   bool closed_ = false;
 };

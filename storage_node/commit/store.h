@@ -100,6 +100,7 @@ class Store {
   // False if the log is damaged: the store is read only.
   bool has_binlog() const { return binlog_ != nullptr; }
   int64_t NowMillis() const { return pipeline_->NowMillis(); }
+  Clock* clock() const { return clock_; }
   const RecoveredLog& recovered() const { return recovered_; }
   uint64_t replayed_records() const { return replayed_records_; }
 

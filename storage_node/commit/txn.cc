@@ -15,6 +15,8 @@ void Txn::Begin() {
   current_.reset();
   depends_on_turn_ = false;
   observed_lsn_ = 0;
+  lock_micros_ = 0;
+  commit_micros_ = 0;
   now_ms_ = store_->NowMillis();
 }
 
@@ -27,17 +29,26 @@ void Txn::Lock(std::span<const std::string_view> keys) {
   std::sort(wanted.begin(), wanted.end());
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   if (!TryLockAll(wanted)) {
-    (void)Commit().ok();  // Its outcome goes to on_commit_.
-    for (const int stripe : wanted) {
-      store_->stripes().Lock(stripe);
-      held_.set(static_cast<size_t>(stripe));
-    }
+    WaitFor(wanted);
   }
   for (const int stripe : wanted) {
     current_.set(static_cast<size_t>(stripe));
     depends_on_turn_ |= batch_.dirty.test(static_cast<size_t>(stripe));
     observed_lsn_ = std::max(observed_lsn_, store_->stripes().last_lsn(stripe));
   }
+}
+
+// Commits and releases everything, then waits.  For the command all of that is waiting.
+void Txn::WaitFor(const std::vector<int>& stripes) {
+  const int64_t start = store_->clock()->MonotonicMicros();
+  const int64_t own_commits = commit_micros_;
+  (void)Commit().ok();  // Its outcome goes to on_commit_.
+  for (const int stripe : stripes) {
+    store_->stripes().Lock(stripe);
+    held_.set(static_cast<size_t>(stripe));
+  }
+  lock_micros_ += store_->clock()->MonotonicMicros() - start;
+  commit_micros_ = own_commits;
 }
 
 // Takes what is not held yet, without waiting.  After a failure the caller releases everything.
@@ -55,6 +66,8 @@ bool Txn::TryLockAll(const std::vector<int>& stripes) {
 }
 
 void Txn::LockAll() {
+  const int64_t start = store_->clock()->MonotonicMicros();
+  const int64_t own_commits = commit_micros_;
   (void)Commit().ok();
   for (int stripe = 0; stripe < kStripeCount; ++stripe) {
     store_->stripes().Lock(stripe);
@@ -62,6 +75,8 @@ void Txn::LockAll() {
   }
   held_.set();
   current_.set();
+  lock_micros_ += store_->clock()->MonotonicMicros() - start;
+  commit_micros_ = own_commits;
 }
 
 void Txn::Observe(std::string_view key) {
@@ -124,7 +139,10 @@ uint64_t Txn::NewVersion(uint16_t slot) {
 Status Txn::Commit() {
   Status status;
   if (!batch_.empty()) {
+    const int64_t start = store_->clock()->MonotonicMicros();
     Result<uint64_t> lsn = store_->pipeline().Commit(&batch_);
+    last_commit_micros_ = store_->clock()->MonotonicMicros() - start;
+    commit_micros_ += last_commit_micros_;
     if (lsn.ok() && depends_on_turn_) {
       observed_lsn_ = std::max(observed_lsn_, *lsn);
       depends_on_turn_ = false;

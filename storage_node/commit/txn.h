@@ -91,9 +91,16 @@ class Txn {
   // The last record that the command's answer may show.
   uint64_t observed_lsn() const { return observed_lsn_; }
 
+  // How long the command has waited for stripes, and how long the commits that it made took.
+  int64_t lock_micros() const { return lock_micros_; }
+  int64_t commit_micros() const { return commit_micros_; }
+  // How long the last commit that wrote something took.
+  int64_t last_commit_micros() const { return last_commit_micros_; }
+
  private:
   SlotDelta& Delta(uint16_t slot);
   bool TryLockAll(const std::vector<int>& stripes);
+  void WaitFor(const std::vector<int>& stripes);
   void ReleaseAll();
 
   Store* const store_;
@@ -105,6 +112,9 @@ class Txn {
   bool depends_on_turn_ = false;
   uint64_t observed_lsn_ = 0;
   int64_t now_ms_ = 0;
+  int64_t lock_micros_ = 0;
+  int64_t commit_micros_ = 0;
+  int64_t last_commit_micros_ = 0;
 };
 
 }  // namespace kvs

@@ -10,6 +10,7 @@
 #include "common/base/strings.h"
 #include "common/net/socket.h"
 #include "common/resp/error_text.h"
+#include "common/service/protected_mode.h"
 #include "common/slot/slot.h"
 #include "storage_node/command/command_handlers.h"
 #include "storage_node/types/keyspace.h"
@@ -21,6 +22,8 @@ namespace {
 constexpr size_t kMaxTurnBytes = size_t{1} << 20;
 constexpr int64_t kStallRetryMs = 1;
 constexpr int64_t kIdleCheckMs = 1000;
+// A client that monitors and does not read is closed when so much waits for it.
+constexpr size_t kMaxMonitorBacklog = size_t{32} << 20;
 
 bool IsNodeCommand(const CommandSpec& spec) {
   return HandlerOf(IdOf(spec)) != nullptr;
@@ -42,6 +45,7 @@ IoWorker::IoWorker(std::string name, const Parts& parts)
       options_(parts.options),
       topology_(parts.topology),
       loop_(std::move(name)),
+      monitor_outlet_([this] { loop_.PostAlways([this] { ShowMonitored(); }); }),
       txn_(parts.store, [this](const Status& status, uint64_t lsn) { OnCommit(status, lsn); }) {
   loop_.AddTurnHook(this);
   store_->pipeline().AddListener(this);
@@ -103,9 +107,19 @@ void IoWorker::OnAccept(UniqueFd fd) {
     (void)::send(fd.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return;
   }
+  if (IsProtectedFrom(*options_, fd.get())) {
+    metrics_->Increment(kNode_connections_rejected_total);
+    (void)::send(fd.get(), kProtectedModeError.data(), kProtectedModeError.size(),
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
+    return;
+  }
   SetNoDelay(fd.get());
   SetKeepAlive(fd.get(), static_cast<int>(options_->tcp_keepalive.count() / 1000));
-  std::shared_ptr<ClientInfo> info = service_.clients->Add(fd.get(), loop_.now_ms());
+  std::shared_ptr<ClientInfo> info = service_.clients->Add(fd.get(), loop_.now_ms(), [this] {
+    if (!kill_posted_.exchange(true, std::memory_order_acq_rel)) {
+      loop_.PostAlways([this] { CloseKilled(); });
+    }
+  });
   auto session = std::make_unique<NodeSession>(this, std::move(fd), std::move(info));
   session->client()->authenticated = options_->requirepass.empty();
   NodeSession* raw = session.get();
@@ -123,6 +137,8 @@ void IoWorker::OnClosed(NodeSession* session) {
   service_.clients->Remove(session->client()->info->id);
   std::erase(turn_, session);
   std::erase(stalled_, session);
+  std::erase(paused_, session);
+  ForgetMonitor(session);
   const auto found = sessions_.find(session);
   if (found != sessions_.end()) {
     loop_.DeleteLater(std::move(found->second));
@@ -139,46 +155,74 @@ void IoWorker::EnterTurn(NodeSession* session) {
 
 IoWorker::Outcome IoWorker::Execute(NodeSession* session, CommandArgs args) {
   metrics_->Increment(kNode_requests_total);
+  if (!service_.renames->empty() && !service_.renames->Translate(&args, &renamed_)) {
+    RefuseUnknown(session, args, UnknownNameError(args));
+    return Outcome::kDone;
+  }
   const CommandSpec* spec = ResolveCommand(args);
   if (spec == nullptr) {
-    if (EqualsIgnoreCase(args[0], "post") || EqualsIgnoreCase(args[0], "host:")) {
-      // A browser was made to talk to us; what follows would be somebody else's commands.
-      KVS_LOG(kWarning, "closed a connection that speaks HTTP from {}",
-              session->client()->info->address);
-      session->Close();
-      return Outcome::kDone;
-    }
-    RespWriter(session->client()->protocol, session->output())
-        .Error(session->client()->authenticated ? CommandError(args) : std::string(kNoAuthError));
-    metrics_->CountError(Code::kUnsupported);
-    session->CountReply();
+    RefuseUnknown(session, args, CommandError(args));
     return Outcome::kDone;
   }
   if (Refuse(session, *spec, args)) {
-    metrics_->CountRejected(static_cast<int>(IdOf(*spec)));
-    session->CountReply();
     return Outcome::kDone;
   }
-  if (spec->is_write() && AnyStalled(*spec, args)) {
-    metrics_->Increment(kNode_stalled_writes_total);
-    return Outcome::kStalled;
+  if (Hold(session, *spec, args)) {
+    return Outcome::kHeld;
   }
   session->client()->info->last_command.store(static_cast<int>(IdOf(*spec)),
                                               std::memory_order_relaxed);
+  session->BeginReply();
   if (IsNodeCommand(*spec)) {
     RunHandler(session, *spec, args);
   } else {
-    const int64_t start = loop_.clock()->MonotonicMicros();
-    const bool failed =
-        AnswerConnectionCommand(*spec, args, &service_, session->client(), session->output());
-    metrics_->CountCommand(static_cast<int>(IdOf(*spec)), loop_.clock()->MonotonicMicros() - start,
-                           failed);
-    session->CountReply();
+    AnswerHere(session, *spec, args);
   }
+  service_.monitors->OnCommand(*spec, args, *session->client()->info, loop_.clock());
   if (txn_.batch_bytes() > kMaxTurnBytes) {
     (void)txn_.Commit().ok();  // Its outcome goes to OnCommit().
   }
   return Outcome::kDone;
+}
+
+void IoWorker::RefuseUnknown(NodeSession* session, CommandArgs args, std::string_view error) {
+  if (EqualsIgnoreCase(args[0], "post") || EqualsIgnoreCase(args[0], "host:")) {
+    // A browser was made to talk to us; what follows would be somebody else's commands.
+    KVS_LOG(kWarning, "closed a connection that speaks HTTP from {}",
+            session->client()->info->address);
+    return session->Close();
+  }
+  session->BeginReply();
+  RespWriter(session->client()->protocol, session->output())
+      .Error(session->client()->authenticated ? error : kNoAuthError);
+  metrics_->CountError(Code::kUnsupported);
+  session->EndReply();
+}
+
+bool IoWorker::Hold(NodeSession* session, const CommandSpec& spec, CommandArgs args) {
+  if (service_.pause->Holds(spec, [this] { return loop_.clock()->MonotonicMillis(); })) {
+    ResumeAfterPause(session);
+    return true;
+  }
+  if (spec.is_write() && AnyStalled(spec, args)) {
+    metrics_->Increment(kNode_stalled_writes_total);
+    ResumeLater(session);
+    return true;
+  }
+  return false;
+}
+
+// Commands about the connection and the process.
+void IoWorker::AnswerHere(NodeSession* session, const CommandSpec& spec, CommandArgs args) {
+  const int64_t start = loop_.clock()->MonotonicMicros();
+  const bool failed = AnswerConnectionCommand(spec, args, &service_, session->client(),
+                                              session->output(), session->muted());
+  const int64_t micros = loop_.clock()->MonotonicMicros() - start;
+  metrics_->CountCommand(static_cast<int>(IdOf(spec)), micros, failed);
+  session->EndReply();
+  const StageTimes times = {.queue = start - loop_.now_micros(), .engine = micros};
+  session->NoteTimes(spec, args, times, /*waits=*/false);
+  UpdateMonitor(session);
 }
 
 // Writes an error and returns true if the command may not run.
@@ -201,7 +245,10 @@ bool IoWorker::Refuse(NodeSession* session, const CommandSpec& spec, CommandArgs
     return false;
   }
   metrics_->CountError(code);
+  metrics_->CountRejected(static_cast<int>(IdOf(spec)));
+  session->BeginReply();
   RespWriter(session->client()->protocol, session->output()).Error(error);
+  session->EndReply();
   return true;
 }
 
@@ -256,8 +303,6 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
   const int64_t start = loop_.clock()->MonotonicMicros();
   txn_.Begin();
   LockKeys(spec, args);
-  const size_t reply_start = session->output()->size();
-  const size_t turn_start = session->turn_start();
   CommandContext context{.spec = spec,
                          .args = args,
                          .txn = &txn_,
@@ -268,9 +313,7 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
                          .debug_allowed = IdOf(spec) == CommandId::kDebug && AllowsDebug(session)};
   const Status status = HandlerOf(IdOf(spec))(context);
   if (!status.ok()) {
-    // A commit inside the command may have replaced the replies before it by errors.
-    session->output()->resize(session->turn_start() == turn_start ? reply_start
-                                                                  : session->turn_start());
+    session->output()->resize(session->reply_start());
     context.reply.Error(status);
     metrics_->CountError(status.code());
   }
@@ -280,16 +323,31 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
       txn_.Observe(args[keys.index(i)]);
     }
   }
-  session->CountReply();
+  session->EndReply();
+  StageTimes times = {.queue = start - loop_.now_micros(),
+                      .lock = txn_.lock_micros(),
+                      .commit = txn_.commit_micros()};
+  const bool waits = txn_.depends_on_turn() || txn_.observed_lsn() > watermark();
   if (txn_.depends_on_turn()) {
     session->DependOnTurn();
   }
   session->Observe(txn_.observed_lsn());
-  for (const std::string& key : context.expired_keys) {
+  DeleteExpired(session, context.expired_keys);
+  metrics_->Add(kNode_keyspace_hits_total, context.keyspace_hits);
+  metrics_->Add(kNode_keyspace_misses_total, context.keyspace_misses);
+  const int64_t micros = loop_.clock()->MonotonicMicros() - start;
+  metrics_->CountCommand(static_cast<int>(IdOf(spec)), micros, !status.ok());
+  times.engine = std::max<int64_t>(micros - times.lock - times.commit, 0);
+  session->NoteTimes(spec, args, times, waits);
+}
+
+// Deletes what a command found expired.  Its reply said that the keys are gone: it waits until that
+// is in the log.
+void IoWorker::DeleteExpired(NodeSession* session, const std::vector<std::string>& keys) {
+  for (const std::string& key : keys) {
     if (!store_->WriteHealth().ok() || store_->IsStalled(static_cast<uint16_t>(SlotOf(key)))) {
       continue;  // It is invisible all the same, and the sweeper comes again.
     }
-    // The reply said that the key is gone: it waits until that is in the log.
     txn_.Begin();
     const Result<bool> deleted = DeleteIfExpired(&txn_, key);
     if (deleted.ok() && *deleted) {
@@ -298,10 +356,6 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
     }
     session->Observe(txn_.observed_lsn());
   }
-  metrics_->Add(kNode_keyspace_hits_total, context.keyspace_hits);
-  metrics_->Add(kNode_keyspace_misses_total, context.keyspace_misses);
-  metrics_->CountCommand(static_cast<int>(IdOf(spec)), loop_.clock()->MonotonicMicros() - start,
-                         !status.ok());
 }
 
 // Called by Txn for every record, at the turn's end or in its middle: what the sessions have got
@@ -314,7 +368,7 @@ void IoWorker::OnCommit(const Status& status, uint64_t lsn) {
     if (!status.ok()) {
       session->FailTurn(status);
     }
-    session->FinishTurn(lsn);
+    session->FinishTurn(lsn, txn_.last_commit_micros());
   }
 }
 
@@ -329,7 +383,7 @@ void IoWorker::OnTurnEnd() {
   std::vector<NodeSession*> turn = std::exchange(turn_, {});
   for (NodeSession* session : turn) {
     session->set_in_turn(false);
-    session->FinishTurn(0);
+    session->FinishTurn(0, 0);
     session->Flush();
   }
   if (turn_.empty()) {
@@ -373,6 +427,72 @@ void IoWorker::ResumeStalled() {
   stall_timer_ = kNoTimer;
   for (NodeSession* session : std::exchange(stalled_, {})) {
     session->Resume();
+  }
+}
+
+void IoWorker::ResumeAfterPause(NodeSession* session) {
+  paused_.push_back(session);
+  if (pause_timer_ == kNoTimer) {
+    pause_timer_ = loop_.After(ClientPause::kRetryMs, [this] { ResumePaused(); });
+  }
+}
+
+void IoWorker::ResumePaused() {
+  pause_timer_ = kNoTimer;
+  if (service_.pause->InForce(loop_.clock()->MonotonicMillis())) {
+    pause_timer_ = loop_.After(ClientPause::kRetryMs, [this] { ResumePaused(); });
+    return;
+  }
+  for (NodeSession* session : std::exchange(paused_, {})) {
+    session->Resume();
+  }
+}
+
+void IoWorker::CloseKilled() {
+  kill_posted_.store(false, std::memory_order_release);
+  std::vector<NodeSession*> killed;
+  for (const auto& [session, owner] : sessions_) {
+    if (session->client()->info->killed()) {
+      killed.push_back(session);
+    }
+  }
+  for (NodeSession* session : killed) {
+    session->Close();
+  }
+}
+
+// After a command that may have begun or ended a session's monitoring.
+void IoWorker::UpdateMonitor(NodeSession* session) {
+  if (!session->client()->info->monitor.load(std::memory_order_relaxed)) {
+    return ForgetMonitor(session);
+  }
+  if (std::find(monitors_.begin(), monitors_.end(), session) != monitors_.end()) {
+    return;
+  }
+  if (monitors_.empty()) {
+    service_.monitors->Add(&monitor_outlet_);
+  }
+  monitors_.push_back(session);
+}
+
+void IoWorker::ForgetMonitor(NodeSession* session) {
+  if (std::erase(monitors_, session) > 0 && monitors_.empty()) {
+    service_.monitors->Remove(&monitor_outlet_);
+  }
+}
+
+void IoWorker::ShowMonitored() {
+  bool overflown = false;
+  const std::string lines = monitor_outlet_.Take(&overflown);
+  for (NodeSession* session : std::vector<NodeSession*>(monitors_)) {
+    if (overflown || session->unsent() > kMaxMonitorBacklog) {
+      KVS_LOG(kWarning, "closed {}: it monitors and does not read",
+              session->client()->info->address);
+      session->Close();
+    } else {
+      EnterTurn(session);
+      session->AppendMonitored(lines);
+    }
   }
 }
 

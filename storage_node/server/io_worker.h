@@ -61,34 +61,47 @@ class IoWorker : public TurnHook, public WatermarkListener {
 
   // For sessions.
   enum class Outcome : uint8_t {
-    kDone,     // A reply was written (or the session is closing).
-    kStalled,  // Not executed: the storage instance is busy.  Try again later.
+    kDone,  // A reply was written (or the session is closing).
+    kHeld,  // Not executed: the storage instance is busy, or clients pause.  Resume() will come.
   };
   Outcome Execute(NodeSession* session, CommandArgs args);
   void EnterTurn(NodeSession* session);
-  // Calls session->Resume() in a moment, or at the next turn.
-  void ResumeLater(NodeSession* session);
+  // Calls session->Resume() at the next turn.
   void ResumeSoon(NodeSession* session);
   void OnClosed(NodeSession* session);
   uint64_t watermark() const { return store_->pipeline().watermark(); }
   const CommitPipeline& pipeline() const { return store_->pipeline(); }
   const NodeOptions& options() const { return *options_; }
   MetricCells* metrics() { return metrics_; }
+  Diagnostics* diagnostics() { return service_.diagnostics; }
   Txn* txn() { return &txn_; }
   RequestLimits Limits(bool authenticated) const;
 
  private:
   void OnAccept(UniqueFd fd);
   void OnCommit(const Status& status, uint64_t lsn);
+  // Calls session->Resume() when the instance may have room, or when the pause is over.
+  void ResumeLater(NodeSession* session);
+  void ResumeAfterPause(NodeSession* session);
   void ResumeStalled();
+  void ResumePaused();
   void CloseIdle();
+  void CloseKilled();
+  void UpdateMonitor(NodeSession* session);
+  void ForgetMonitor(NodeSession* session);
+  void ShowMonitored();
 
+  void RefuseUnknown(NodeSession* session, CommandArgs args, std::string_view error);
+  // Whether the command has to wait; the session is then on a list for Resume().
+  bool Hold(NodeSession* session, const CommandSpec& spec, CommandArgs args);
   bool Refuse(NodeSession* session, const CommandSpec& spec, CommandArgs args);
   // Returns an empty text if this node serves all keys of the request.
   std::string CheckSlots(const CommandSpec& spec, CommandArgs args) const;
   bool AllowsDebug(NodeSession* session) const;
   bool AnyStalled(const CommandSpec& spec, CommandArgs args) const;
+  void AnswerHere(NodeSession* session, const CommandSpec& spec, CommandArgs args);
   void RunHandler(NodeSession* session, const CommandSpec& spec, CommandArgs args);
+  void DeleteExpired(NodeSession* session, const std::vector<std::string>& keys);
   void LockKeys(const CommandSpec& spec, CommandArgs args);
 
   Store* const store_;
@@ -105,7 +118,13 @@ class IoWorker : public TurnHook, public WatermarkListener {
   std::vector<NodeSession*> turn_;     // Sessions with replies in this turn.
   std::vector<NodeSession*> stalled_;  // Sessions that wait for an instance.
   TimerId stall_timer_ = kNoTimer;
+  std::vector<NodeSession*> paused_;
+  TimerId pause_timer_ = kNoTimer;
+  std::vector<NodeSession*> monitors_;
+  MonitorOutlet monitor_outlet_;
+  std::atomic<bool> kill_posted_{false};
   std::vector<std::string_view> lock_keys_;  // Scratch.
+  std::vector<std::string_view> renamed_;    // The same, of a request with another name.
   std::atomic<bool> watermark_posted_{false};
   Txn txn_;
   Thread thread_;

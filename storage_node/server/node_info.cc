@@ -37,6 +37,19 @@ InfoSection ServerSection(const NodeOptions& options, const std::string& run_id,
   return section;
 }
 
+// Returns the upper bound in microseconds of the step in which the quantile lies.
+int64_t CallQuantile(const CommandSum& sum, double quantile) {
+  const auto wanted = static_cast<uint64_t>(static_cast<double>(sum.calls) * quantile);
+  uint64_t seen = 0;
+  for (int step = 0; step < CommandSteps::kSteps; ++step) {
+    seen += sum.steps[static_cast<size_t>(step)];
+    if (seen > wanted) {
+      return CommandSteps::UpperBound(step);
+    }
+  }
+  return CommandSteps::UpperBound(CommandSteps::kSteps - 1);
+}
+
 }  // namespace
 
 std::vector<MemoryPart> NodeServer::MemoryParts() const {
@@ -193,6 +206,19 @@ InfoSection NodeServer::ErrorStatsSection() const {
   return section;
 }
 
+InfoSection NodeServer::LatencyStatsSection() const {
+  InfoSection section("Latencystats", /*in_default=*/false);
+  for (size_t i = 0; i < kCommandCount; ++i) {
+    const CommandSum sum = metrics_.Command(static_cast<int>(i));
+    if (sum.calls > 0) {
+      section.Add(fmt::format("latency_percentiles_usec_{}", kCommands[i].name),
+                  fmt::format("p50={}.000,p99={}.000,p99.9={}.000", CallQuantile(sum, 0.5),
+                              CallQuantile(sum, 0.99), CallQuantile(sum, 0.999)));
+    }
+  }
+  return section;
+}
+
 InfoSection NodeServer::KeyspaceSection() const {
   InfoSection section("Keyspace");
   const int64_t keys = metrics_.Value(kNode_keys);
@@ -220,6 +246,7 @@ std::vector<InfoSection> NodeServer::Info() const {
   sections.push_back(std::move(cpu));
   sections.push_back(CommandStatsSection());
   sections.push_back(ErrorStatsSection());
+  sections.push_back(LatencyStatsSection());
   sections.push_back(std::move(cluster));
   sections.push_back(KeyspaceSection());
   return sections;

@@ -1,5 +1,8 @@
 #include "storage_node/server/node_options.h"
 
+#include "common/command/renamed_commands.h"
+#include "common/net/socket.h"
+
 namespace kvs {
 
 const std::vector<OptionRow>& NodeOptionRows() {
@@ -17,6 +20,8 @@ Status ValidateNodeOptions(const NodeOptions& options) {
     return Status::InvalidArgument(
         "config-servers needs cluster-secret-file: the config server refuses strangers");
   }
+  KVS_RETURN_IF_ERROR(ModeFromOctalDigits(options.unixsocketperm).status());
+  KVS_RETURN_IF_ERROR(RenamedCommands::Make(options.rename_command).status());
   if (ToInt(options.proto_max_bulk_len) > ToInt(options.client_query_buffer_limit)) {
     return Status::InvalidArgument(
         "proto-max-bulk-len must not be above client-query-buffer-limit");

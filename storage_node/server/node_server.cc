@@ -62,7 +62,9 @@ Status NodeServer::Start() {
   KVS_RETURN_IF_ERROR(OpenStore());
   ConnectMetrics();
   sweeper_ = std::make_unique<SweeperThread>(store_.get(), loop_->clock());
+  diagnostics_.Configure(*start_options_);
   config_->AddListener([this](const NodeOptionsPtr& before, const NodeOptionsPtr& after) {
+    diagnostics_.Configure(*after);
     loop_->PostAlways([this, before, after] { OnOptions(*before, after); });
   });
   KVS_RETURN_IF_ERROR(StartWorkers());
@@ -87,6 +89,9 @@ Status NodeServer::Stop() {
     worker->Stop();
   }
   workers_.clear();
+  if (!unix_socket_.empty()) {
+    (void)RemoveFile(std::exchange(unix_socket_, {})).ok();
+  }
   return store_ == nullptr ? Status::Ok() : store_->Close();
 }
 
@@ -145,14 +150,20 @@ Status NodeServer::OpenStore() {
 }
 
 Status NodeServer::StartWorkers() {
+  KVS_ASSIGN_OR_RETURN(renames_, RenamedCommands::Make(start_options_->rename_command));
   ServiceContext service;
   service.config = config_;
   service.clients = &clients_;
+  service.pause = &pause_;
+  service.diagnostics = &diagnostics_;
+  service.monitors = &monitors_;
+  service.renames = &renames_;
   service.metrics = &metrics_;
   service.clock = loop_->clock();
   service.requirepass = start_options_->requirepass;
   service.info_sections = [this] { return Info(); };
   service.memory_parts = [this] { return MemoryParts(); };
+  service.shutdown = [this](bool force) { return Shutdown(force); };
   for (int64_t i = 0; i < start_options_->io_threads; ++i) {
     workers_.push_back(std::make_unique<IoWorker>(
         fmt::format("io-{}", i + 1), IoWorker::Parts{.store = store_.get(),
@@ -190,8 +201,9 @@ Status NodeServer::ListenAll() {
     }
   }
   if (!start_options_->unixsocket.empty()) {
-    const int mode = std::stoi(std::to_string(start_options_->unixsocketperm), nullptr, 8);
+    KVS_ASSIGN_OR_RETURN(const int mode, ModeFromOctalDigits(start_options_->unixsocketperm));
     KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenUnix(start_options_->unixsocket, mode, {}));
+    unix_socket_ = start_options_->unixsocket;
     KVS_RETURN_IF_ERROR(workers_.front()->Listen(std::move(socket)));
   }
   return Status::Ok();
@@ -288,6 +300,17 @@ std::string NodeServer::announced_address() const {
     return start_options_->announce;
   }
   return fmt::format("{}:{}", start_options_->bind.front(), port_);
+}
+
+Status NodeServer::Shutdown(bool force) {
+  Status health = Health();
+  if (!health.ok() && !force) {
+    KVS_LOG(kWarning, "SHUTDOWN without FORCE is refused: {}", health.message());
+    return health;
+  }
+  KVS_LOG(kInfo, "stopping: a client asked for it");
+  loop_->Stop();
+  return Status::Ok();
 }
 
 Status NodeServer::Health() const {

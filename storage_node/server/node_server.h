@@ -70,9 +70,12 @@ class NodeServer {
   InfoSection ReplicationSection() const;
   InfoSection CommandStatsSection() const;
   InfoSection ErrorStatsSection() const;
+  InfoSection LatencyStatsSection() const;
   InfoSection KeyspaceSection() const;
   void SampleRates();
   void GovernMemory();
+  // Any thread.  As SIGTERM; refuses if writes are refused and so the data may not be safe.
+  Status Shutdown(bool force);
   void PublishTopology(NodeTopologyPtr topology);
   void OnOptions(const NodeOptions& before, const NodeOptionsPtr& after);
 
@@ -85,8 +88,13 @@ class NodeServer {
   const std::string run_id_;
   std::unique_ptr<DataDir> data_dir_;
   uint16_t port_ = 0;
+  std::string unix_socket_;  // Empty: none.
   MetricRegistry metrics_;
   ClientRegistry clients_;
+  ClientPause pause_;
+  Diagnostics diagnostics_;
+  MonitorFeed monitors_;
+  RenamedCommands renames_;
   NodeTopologyPtr topology_;
   std::atomic<int64_t> map_epoch_{0};
   std::unique_ptr<Store> store_;

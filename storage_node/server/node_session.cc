@@ -96,10 +96,9 @@ void NodeSession::ProcessInput() {
     switch (parser_.Parse(input_.unread())) {
       case RequestParser::Outcome::kRequest: {
         worker_->EnterTurn(this);
-        if (worker_->Execute(this, parser_.args()) == IoWorker::Outcome::kStalled) {
-          parser_.Reset();  // Parsed again when the instance has room.
+        if (worker_->Execute(this, parser_.args()) == IoWorker::Outcome::kHeld) {
+          parser_.Reset();  // Parsed again when it may run.
           stalled_ = true;
-          worker_->ResumeLater(this);
           break;
         }
         input_.Consume(parser_.frame_size());
@@ -132,19 +131,66 @@ void NodeSession::ProcessInput() {
 void NodeSession::OnProtocolError() {
   worker_->metrics()->Increment(kNode_protocol_errors_total);
   worker_->EnterTurn(this);
+  BeginReply();
   RespWriter(client_.protocol, &output_).Error("ERR " + parser_.error());
-  CountReply();
+  EndReply();
   closing_ = true;
 }
 
-void NodeSession::FinishTurn(uint64_t lsn) {
+void NodeSession::BeginReply() {
+  reply_start_ = output_.size();
+  reply_turn_start_ = turn_start_;
+  muted_ = TakeMute(&client_);
+}
+
+// A commit inside the command may have replaced the replies before it by errors.
+size_t NodeSession::reply_start() const {
+  return turn_start_ == reply_turn_start_ ? reply_start_ : turn_start_;
+}
+
+void NodeSession::EndReply() {
+  if (muted_) {
+    output_.resize(reply_start());
+  } else {
+    ++turn_replies_;
+  }
+}
+
+void NodeSession::NoteTimes(const CommandSpec& spec, CommandArgs args, const StageTimes& times,
+                            bool waits) {
+  Diagnostics* diagnostics = worker_->diagnostics();
+  const int64_t id =
+      diagnostics->OnCommand(spec, args, times, *client_.info, worker_->loop()->clock());
+  if (waits && diagnostics->slow_log.enabled()) {
+    slow_.OnCommand(spec, args, times, id);
+  }
+}
+
+void NodeSession::AppendMonitored(std::string_view lines) {
+  output_.append(lines);
+  if (turn_replies_ == 0) {
+    turn_start_ = output_.size();  // They depend on no commit.
+  }
+}
+
+void NodeSession::FinishTurn(uint64_t lsn, int64_t commit_micros) {
   const uint64_t wanted = std::max(lsn, observed_lsn_);
-  if (wanted > worker_->watermark()) {
-    if (output_.size() > turn_start_) {
-      gates_.push_back({output_offset_ + turn_start_, wanted});
-    } else if (!gates_.empty()) {
-      gates_.back().lsn = std::max(gates_.back().lsn, wanted);
+  if (wanted > worker_->watermark() && output_.size() > turn_start_) {
+    Gate gate = {.begin = output_offset_ + turn_start_,
+                 .lsn = wanted,
+                 .slow = nullptr,
+                 .commit_micros = commit_micros,
+                 .since_micros = 0};
+    if (!slow_.empty()) {
+      gate.slow = std::make_unique<SlowTurn>(std::exchange(slow_, {}));
+      gate.since_micros = worker_->loop()->clock()->MonotonicMicros();
     }
+    gates_.push_back(std::move(gate));
+  } else if (wanted > worker_->watermark() && !gates_.empty()) {
+    gates_.back().lsn = std::max(gates_.back().lsn, wanted);
+  }
+  if (!slow_.empty()) {
+    slow_.Settle(worker_->diagnostics(), *client_.info, worker_->loop()->clock(), commit_micros, 0);
   }
   turn_start_ = output_.size();
   turn_replies_ = 0;
@@ -166,9 +212,18 @@ void NodeSession::FailTurn(const Status& status) {
 size_t NodeSession::SendableEnd() {
   const uint64_t watermark = worker_->watermark();
   while (!gates_.empty() && gates_.front().lsn <= watermark) {
+    OpenGate(gates_.front());
     gates_.pop_front();
   }
   return gates_.empty() ? turn_start_ : static_cast<size_t>(gates_.front().begin - output_offset_);
+}
+
+void NodeSession::OpenGate(const Gate& gate) {
+  if (gate.slow != nullptr) {
+    Clock* clock = worker_->loop()->clock();
+    gate.slow->Settle(worker_->diagnostics(), *client_.info, clock, gate.commit_micros,
+                      clock->MonotonicMicros() - gate.since_micros);
+  }
 }
 
 void NodeSession::Flush() {

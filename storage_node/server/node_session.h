@@ -20,6 +20,7 @@
 #include "common/net/event_loop.h"
 #include "common/resp/request_parser.h"
 #include "common/service/connection_commands.h"
+#include "storage_node/server/slow_turn.h"
 
 namespace kvs {
 
@@ -36,7 +37,8 @@ class NodeSession : public IoHandler {
   // Goes on with requests that were left in the input.
   void Resume();
   // Settles what this turn has produced: the replies wait for `lsn`, or for nothing if it is 0.
-  void FinishTurn(uint64_t lsn);
+  // Before, `commit_micros` have passed until the turn was in the log.
+  void FinishTurn(uint64_t lsn, int64_t commit_micros);
   // Replaces the replies of this turn by errors: what they tell did not happen.
   void FailTurn(const Status& status);
   // Sends what the watermark allows.  The session may be closed by it.
@@ -47,14 +49,24 @@ class NodeSession : public IoHandler {
   bool depends_on_turn() const { return depends_on_turn_; }
   void Observe(uint64_t lsn) { observed_lsn_ = std::max(observed_lsn_, lsn); }
 
+  // Around each command: keeps the reply that was written in between, or drops it if the client
+  // wants none.
+  void BeginReply();
+  void EndReply();
+  bool* muted() { return &muted_; }
+  // Where the reply of this command begins in output(); moves when a part of the turn is committed.
+  size_t reply_start() const;
+  // The command is done; its reply may still wait for the turn or for the log.
+  void NoteTimes(const CommandSpec& spec, CommandArgs args, const StageTimes& times, bool waits);
+  // Adds what MONITOR shows.
+  void AppendMonitored(std::string_view lines);
+
   ClientState* client() { return &client_; }
   std::string* output() { return &output_; }
-  void CountReply() { ++turn_replies_; }
+  size_t unsent() const { return output_.size() - sent_; }
   bool parked() const { return !gates_.empty(); }
   bool closed() const { return closed_; }
   bool in_turn() const { return in_turn_; }
-  // Where the replies of this turn begin in output(); moves when a part of the turn is committed.
-  size_t turn_start() const { return turn_start_; }
   void set_in_turn(bool in_turn) { in_turn_ = in_turn; }
   int64_t last_active_ms() const { return last_active_ms_; }
   void Close();
@@ -63,6 +75,9 @@ class NodeSession : public IoHandler {
   struct Gate {
     uint64_t begin;  // Offset in the stream of all output.
     uint64_t lsn;
+    std::unique_ptr<SlowTurn> slow;  // May be nullptr.
+    int64_t commit_micros;
+    int64_t since_micros;
   };
 
   bool HasRoom() const;
@@ -70,6 +85,7 @@ class NodeSession : public IoHandler {
   void OnProtocolError();
   void UpdateInterest();
   size_t SendableEnd();
+  void OpenGate(const Gate& gate);
   void DropSent();
 
   IoWorker* const worker_;
@@ -91,6 +107,12 @@ class NodeSession : public IoHandler {
   bool depends_on_turn_ = false;
   uint64_t observed_lsn_ = 0;
   bool in_turn_ = false;  // On the worker's list.
+  SlowTurn slow_;
+
+  // This command.
+  size_t reply_start_ = 0;
+  size_t reply_turn_start_ = 0;
+  bool muted_ = false;  // Its reply is to be dropped.
 
   bool stalled_ = false;
   bool starved_ = false;        // Whole requests may wait in the input for room.
