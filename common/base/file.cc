@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -12,6 +13,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "common/base/fault_point.h"
 
@@ -164,6 +166,20 @@ Status SyncDir(const std::string& path) {
     return Status::FromErrno(fmt::format("sync folder '{}'", path), errno);
   }
   return Status::Ok();
+}
+
+uint64_t RaiseOpenFileLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return 0;
+  }
+  if (limit.rlim_cur < limit.rlim_max) {
+    const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+      return before;
+    }
+  }
+  return limit.rlim_cur;
 }
 
 Result<uint64_t> FreeBytes(const std::string& path) {

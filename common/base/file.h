@@ -38,6 +38,8 @@ Status RemoveTree(const std::string& path);
 Status SyncDir(const std::string& path);
 // Returns the free bytes of the file system that holds `path`.
 Result<uint64_t> FreeBytes(const std::string& path);
+// Lets the process open as many files and sockets as the system allows it, and returns how many.
+uint64_t RaiseOpenFileLimit();
 
 // Holds an exclusive flock on a file from Acquire() until destruction.
 class FileLock {

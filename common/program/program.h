@@ -64,6 +64,9 @@ struct ProgramSpec {
 template <typename Options>
 using ServeFunction = Status (*)(const CommandLine& line, ConfigStore<Options>* config);
 
+// Logs a warning if `maxclients` connections do not fit into the files that the process may open.
+void WarnOfFewFiles(uint64_t files, int64_t maxclients);
+
 // Removes the pid file when the program ends.
 class PidFile {
  public:
@@ -147,6 +150,10 @@ int RunProgram(const ProgramSpec<Options>& spec, int argc, char** argv,
   PidFile pid_file;
   if (status.ok()) {
     status = pid_file.Write(options.pidfile);
+  }
+  const uint64_t files = RaiseOpenFileLimit();
+  if constexpr (requires { options.maxclients; }) {
+    WarnOfFewFiles(files, options.maxclients);
   }
   if (status.ok()) {
     ConfigStore<Options> config(spec.rows(), std::move(options), line->file, spec.validate,

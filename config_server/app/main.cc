@@ -63,6 +63,7 @@ int Serve(const ConfigOptions& options) {
   if (!status.ok()) {
     return Complain(status, kExitFailure);
   }
+  (void)RaiseOpenFileLimit();
   loop.Run();
   server.Stop();
   if (!options.pidfile.empty() && !RemoveFile(options.pidfile).ok()) {
