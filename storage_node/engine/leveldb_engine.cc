@@ -16,6 +16,7 @@
 #include "leveldb/filter_policy.h"
 #include "leveldb/write_batch.h"
 #include "storage_node/engine/leveldb_env.h"
+#include "storage_node/engine/pread_env.h"
 
 namespace kvs {
 namespace {
@@ -177,7 +178,7 @@ Result<LevelDbEngine::HandlePtr> LevelDbEngine::OpenHandle() {
   handle->path = path_;
   handle->cache =
       options_.block_cache != nullptr ? options_.block_cache : NewSharedBlockCache(8 << 20);
-  leveldb::Env* base = options_.base_env != nullptr ? options_.base_env : leveldb::Env::Default();
+  leveldb::Env* base = options_.base_env != nullptr ? options_.base_env : PreadEnv::Default();
   handle->env = std::make_unique<LevelDbEnv>(base, "engine", options_.ensure_binlog_synced);
   if (options_.bloom_bits_per_key > 0) {
     handle->filter.reset(leveldb::NewBloomFilterPolicy(options_.bloom_bits_per_key));
