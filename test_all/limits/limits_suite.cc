@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/file.h"
@@ -47,8 +48,8 @@ class LimitsTest : public testing::Test {
     return closed;
   }
   static std::string Next(RespClient* client) {
-    const Result<std::string> reply = client->ReadFrame();
-    return reply.ok() ? *reply : reply.status().ToString();
+    Result<std::string> reply = client->ReadFrame();
+    return reply.ok() ? *std::move(reply) : reply.status().ToString();
   }
   // The first reply to `bytes`, after which the server must close.
   std::string LastWord(const std::string& bytes) {
