@@ -55,7 +55,7 @@ class LimitsTest : public testing::Test {
   std::string LastWord(const std::string& bytes) {
     RespClient client = node_->Connect();
     (void)client.Send(bytes).ok();
-    const std::string reply = Next(&client);
+    std::string reply = Next(&client);
     EXPECT_EQ(client.ReadFrame().status().code(), Code::kUnavailable);
     return reply;
   }
