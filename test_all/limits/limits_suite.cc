@@ -148,7 +148,7 @@ TEST_F(LimitsTest, AnIdleClientIsClosedAndABusyOneIsNot) {
   }
   ASSERT_TRUE(idle[0].Send("*2\r\n$4\r\nec").ok());  // Half a request is no activity for ever.
   ASSERT_EQ(Info("connected_clients"), 11);
-  ASSERT_TRUE(client_.Do({"config", "set", "timeout", "1"})->is_ok());
+  ASSERT_TRUE(client_.Do({"config", "set", "timeout", "1s"})->is_ok());
   EXPECT_TRUE(WaitUntil(15'000, [this] { return Info("connected_clients") == 1; }));
   for (RespClient& client : idle) {
     EXPECT_TRUE(IsClosed(&client));
