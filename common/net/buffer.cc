@@ -80,11 +80,14 @@ Pool::~Pool() {
 
 void ReadBuffer::MakeRoom(size_t frame_hint) {
   const size_t used = size();
-  const size_t at_least = std::max(
-      kMinRead, std::min(frame_hint - std::min(frame_hint, used), std::max(used, kBlockSize / 2)));
+  const size_t missing = frame_hint - std::min(frame_hint, used);
+  const size_t at_least =
+      std::max({kMinRead, used / 8, std::min(missing, std::max(used, kBlockSize / 2))});
   if (block_) {
     const auto room = static_cast<size_t>(block_->data() + block_->capacity() - end_);
-    if (room >= at_least) {
+    // Grows by a part of itself when the room is used up, and not before: a large frame is copied
+    // a few times, not at every read.
+    if (room >= std::min(at_least, kBlockSize / 2)) {
       return;
     }
     if (block_->unique() && block_->capacity() - used >= at_least && used <= kMinRead) {

@@ -72,6 +72,23 @@ TEST_F(BufferTest, AForgedFrameLengthDoesNotAllocateIt) {
   EXPECT_LE(buffer.memory(), buffer.size() + 64 * 1024);
 }
 
+// Whether its length is known or not, a large frame costs time in proportion to its size.
+TEST_F(BufferTest, ALargeFrameIsCopiedAFewTimesAndNotAtEveryRead) {
+  constexpr size_t kFrame = size_t{16} << 20;
+  for (const size_t hint : {kFrame, size_t{0}}) {
+    ReadBuffer buffer;
+    int moves = 0;
+    const char* place = nullptr;
+    while (buffer.size() < kFrame) {
+      Send(std::string(20'000, 'x'));
+      ASSERT_EQ(buffer.ReadFrom(b_.get(), 1 << 20, hint), IoResult::kProgress);
+      moves += buffer.unread().data() != place ? 1 : 0;
+      place = buffer.unread().data();
+    }
+    EXPECT_LE(moves, hint == kFrame ? 12 : 64) << "with a hint of " << hint;
+  }
+}
+
 TEST_F(BufferTest, AnIdleBufferHoldsNoBlock) {
   ReadBuffer buffer;
   Send("x");

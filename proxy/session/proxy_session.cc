@@ -78,9 +78,13 @@ void ProxySession::OnReady(bool readable, bool writable) {
     return closing_ && idle() ? Close() : UpdateInterest();
   }
   host_->counters()->input_bytes += input_.size() - before;
+  NoteActivity();
+  ProcessInput();
+}
+
+void ProxySession::NoteActivity() {
   last_active_ms_ = host_->loop()->now_ms();
   client_.info->last_active_ms.store(last_active_ms_, std::memory_order_relaxed);
-  ProcessInput();
 }
 
 // A change of the map takes effect for a session when nothing of it is in flight, so that its
@@ -290,7 +294,10 @@ void ProxySession::Flush() {
   if (!blocked_ && !output_.empty()) {
     const size_t before = output_.size();
     const IoResult result = output_.WriteTo(fd_.get());
-    host_->counters()->output_bytes += before - output_.size();
+    if (output_.size() < before) {
+      host_->counters()->output_bytes += before - output_.size();
+      NoteActivity();  // Whoever takes a large reply bit by bit is not idle.
+    }
     if (result == IoResult::kClosed) {
       return Close();
     }

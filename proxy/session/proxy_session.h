@@ -89,6 +89,7 @@ class ProxySession : public IoHandler, public ExchangeOwner {
 
  private:
   bool HasRoom() const;
+  void NoteActivity();
   void ProcessInput();
   // Returns false if the request has to wait.
   bool Execute(CommandArgs args, std::string_view frame);

@@ -103,7 +103,8 @@ Result<std::vector<Assignment>> FindAssignments(CommandContext& ctx, Keyspace* k
 // APPEND key value
 Status CmdAppend(CommandContext& ctx) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
-  KVS_ASSIGN_OR_RETURN(const size_t size, StringStore(&keyspace).Append(ctx.arg(1), ctx.arg(2)));
+  KVS_ASSIGN_OR_RETURN(const size_t size,
+                       StringStore(&keyspace, ctx.max_string_size).Append(ctx.arg(1), ctx.arg(2)));
   ctx.reply.Integer(static_cast<int64_t>(size));
   return Status::Ok();
 }
@@ -321,8 +322,9 @@ Status CmdSetRange(CommandContext& ctx) {
     return Status::InvalidArgument("offset is out of range");
   }
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
-  KVS_ASSIGN_OR_RETURN(const size_t size,
-                       StringStore(&keyspace).SetRange(ctx.arg(1), offset, ctx.arg(3)));
+  KVS_ASSIGN_OR_RETURN(
+      const size_t size,
+      StringStore(&keyspace, ctx.max_string_size).SetRange(ctx.arg(1), offset, ctx.arg(3)));
   ctx.reply.Integer(static_cast<int64_t>(size));
   return Status::Ok();
 }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <bitset>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -24,6 +25,7 @@
 #include "common/resp/resp_writer.h"
 #include "common/slot/slot.h"
 #include "storage_node/commit/txn.h"
+#include "storage_node/types/string_store.h"
 
 namespace kvs {
 
@@ -40,6 +42,7 @@ struct CommandContext {
   ScanCursors* scan_cursors;
   SweeperThread* sweeper;      // What DEBUG SET-ACTIVE-EXPIRE switches.
   bool debug_allowed = false;  // Whether this client may send DEBUG.
+  size_t max_string_size = kMaxStringSize;
   // Counted by handlers that read keys.
   int64_t keyspace_hits = 0;
   int64_t keyspace_misses = 0;

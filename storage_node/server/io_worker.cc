@@ -310,7 +310,8 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
                          .owned_slots = &topology_->owned,
                          .scan_cursors = scan_cursors_,
                          .sweeper = sweeper_,
-                         .debug_allowed = IdOf(spec) == CommandId::kDebug && AllowsDebug(session)};
+                         .debug_allowed = IdOf(spec) == CommandId::kDebug && AllowsDebug(session),
+                         .max_string_size = ToInt(options_->proto_max_bulk_len)};
   const Status status = HandlerOf(IdOf(spec))(context);
   if (!status.ok()) {
     session->output()->resize(session->reply_start());

@@ -73,9 +73,13 @@ void NodeSession::OnReady(bool readable, bool writable) {
     }
   }
   worker_->metrics()->Add(kNode_input_bytes_total, static_cast<int64_t>(input_.size() - before));
+  NoteActivity();
+  ProcessInput();
+}
+
+void NodeSession::NoteActivity() {
   last_active_ms_ = worker_->loop()->now_ms();
   client_.info->last_active_ms.store(last_active_ms_, std::memory_order_relaxed);
-  ProcessInput();
 }
 
 void NodeSession::Resume() {
@@ -103,6 +107,7 @@ void NodeSession::ProcessInput() {
         }
         input_.Consume(parser_.frame_size());
         parser_.Reset();
+        parser_.set_authenticated(client_.authenticated);
         break;
       }
       case RequestParser::Outcome::kEmpty:
@@ -231,6 +236,7 @@ void NodeSession::Flush() {
     return;
   }
   const size_t sendable = SendableEnd();
+  const size_t sent_before = sent_;
   while (sent_ < sendable) {
     const ssize_t n =
         ::send(fd_.get(), output_.data() + sent_, sendable - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -245,6 +251,9 @@ void NodeSession::Flush() {
     }
     sent_ += static_cast<size_t>(n);
     worker_->metrics()->Add(kNode_output_bytes_total, n);
+  }
+  if (sent_ > sent_before) {
+    NoteActivity();  // Whoever takes a large reply bit by bit is not idle.
   }
   DropSent();
   if (!gates_.empty() && worker_->pipeline().frozen()) {

@@ -81,6 +81,7 @@ class NodeSession : public IoHandler {
   };
 
   bool HasRoom() const;
+  void NoteActivity();
   void ProcessInput();
   void OnProtocolError();
   void UpdateInterest();
