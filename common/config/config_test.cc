@@ -14,6 +14,7 @@ struct TestOptions {
   int64_t io_threads = 4;
   Bytes max_bulk = 512_MiB;
   Duration idle = std::chrono::seconds(30);
+  Duration keepalive = std::chrono::seconds(60);
   bool tcp_nodelay = true;
   std::string requirepass;
   std::string sync = "everysec";
@@ -29,6 +30,8 @@ const std::vector<OptionRow>& Rows() {
           "max_bulk", {.change = Change::kRuntime, .min = 1_KiB, .max = 512_MiB, .doc = "Size."}),
       MakeOptionRow<TestOptions, &TestOptions::idle>("idle",
                                                      {.change = Change::kRuntime, .doc = "Time."}),
+      MakeOptionRow<TestOptions, &TestOptions::keepalive>(
+          "keepalive", {.max = std::chrono::seconds(600), .seconds = true, .doc = "Time."}),
       MakeOptionRow<TestOptions, &TestOptions::tcp_nodelay>(
           "tcp_nodelay", {.change = Change::kRuntime, .doc = "Flag."}),
       MakeOptionRow<TestOptions, &TestOptions::requirepass>(
@@ -88,6 +91,19 @@ TEST(ConfigTest, ErrorsNameFileLineAndRemedy) {
   EXPECT_FALSE(LoadOptionsText(Rows(), "max-bulk 17179869184gb", "f", &options).ok());
   EXPECT_FALSE(LoadOptionsText(Rows(), "requirepass \"x", "f", &options).ok());
   EXPECT_FALSE(LoadOptionsText(Rows(), "tcp-nodelay maybe", "f", &options).ok());
+}
+
+TEST(ConfigTest, APlainNumberMayMeanSeconds) {
+  TestOptions options;
+  const OptionRow* row = FindOption(Rows(), "keepalive");
+  ASSERT_TRUE(SetOptionField(*row, &options, "300").ok());
+  EXPECT_EQ(options.keepalive, std::chrono::seconds(300));
+  EXPECT_EQ(GetOptionField(*row, &options), "300");
+  EXPECT_EQ(FormatOptionField(*row, &options), "5m");
+  ASSERT_TRUE(SetOptionField(*row, &options, "1500ms").ok());
+  EXPECT_EQ(options.keepalive, std::chrono::milliseconds(1500));
+  EXPECT_EQ(GetOptionField(*row, &options), "2");
+  EXPECT_FALSE(SetOptionField(*row, &options, "601").ok());
 }
 
 TEST(ConfigTest, CommandLineBeatsEnvironmentBeatsFile) {

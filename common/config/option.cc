@@ -155,7 +155,9 @@ Status SetOptionField(const OptionRow& row, void* options, std::string_view text
       return Status::Ok();
     }
     case OptionKind::kDuration: {
-      const Result<Duration> value = ParseDuration(text);
+      const bool plain = !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+      const Result<Duration> value =
+          ParseDuration(plain && row.spec.seconds ? std::string(text) + "s" : std::string(text));
       if (!value.ok()) {
         return value.status().WithContext(row.name);
       }
@@ -193,8 +195,12 @@ std::string GetOptionField(const OptionRow& row, const void* options) {
       return std::to_string(*static_cast<const int64_t*>(field));
     case OptionKind::kBytes:
       return std::to_string(ToInt(*static_cast<const Bytes*>(field)));
-    case OptionKind::kDuration:
-      return std::to_string(static_cast<const Duration*>(field)->count());
+    case OptionKind::kDuration: {
+      const Duration duration = *static_cast<const Duration*>(field);
+      return std::to_string(row.spec.seconds
+                                ? std::chrono::ceil<std::chrono::seconds>(duration).count()
+                                : duration.count());
+    }
     case OptionKind::kString:
       return *static_cast<const std::string*>(field);
     case OptionKind::kStringList:

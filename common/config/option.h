@@ -69,6 +69,7 @@ struct OptionSpec {
   OptionBound max = std::numeric_limits<int64_t>::max();
   std::string_view choices = "";  // "a|b|c": the only legal values of a string.
   bool pairs = false;             // Of a list: a line of two words is one element, "a=b".
+  bool seconds = false;           // Of a duration: a plain number is seconds, as in Redis.
   bool secret = false;            // Shown as "***" in --print-conf and never logged.
   std::string_view doc = "";
 };
@@ -106,7 +107,8 @@ struct OptionRow {
 // Sets a field from text.  A StringList gets the elements between commas as well ("" empties it).
 // Returns kInvalidArgument that names the option, the value and what is legal.
 Status SetOptionField(const OptionRow& row, void* options, std::string_view text);
-// Returns the field as CONFIG GET shows it: bytes as a number, durations in milliseconds.
+// Returns the field as CONFIG GET shows it: bytes as a number, durations in milliseconds, or in
+// seconds (rounded up) where the option's plain numbers are seconds.
 std::string GetOptionField(const OptionRow& row, const void* options);
 // Returns the field as a file shows it: with the largest unit that loses nothing.
 std::string FormatOptionField(const OptionRow& row, const void* options);
