@@ -29,6 +29,8 @@ Status WriteFully(int fd, std::string_view bytes, const std::string& path);
 bool FileExists(const std::string& path);
 Result<uint64_t> FileSize(const std::string& path);
 // Creates the folder and its parents; OK if it exists.
+// Returns when the file was last written to, in milliseconds of wall time.
+Result<int64_t> ModifiedMillis(const std::string& path);
 Status CreateDirs(const std::string& path, int mode = 0755);
 // Returns the names in a folder, without "." and "..", sorted.
 Result<std::vector<std::string>> ListDir(const std::string& path);

@@ -241,22 +241,35 @@ Status BinlogWriter::SwitchTo(UniqueFd prepared) {
   return Status::Ok();
 }
 
+std::string BinlogWriter::FirstRemovable(uint64_t up_to_lsn, const BinlogRetention& keep) const {
+  std::string path;
+  {
+    MutexLock lock(&append_mu_);
+    if (closed_.empty()) {
+      return "";
+    }
+    const uint64_t next = closed_.size() > 1 ? closed_[1]->first_lsn : current_->first_lsn;
+    if (next - 1 > up_to_lsn || TotalBytesLocked() - closed_.front()->size < keep.bytes) {
+      return "";
+    }
+    path = SegmentPath(options_.dir, closed_.front()->first_lsn);
+  }
+  if (keep.written_after_ms >= 0) {
+    const Result<int64_t> written_ms = ModifiedMillis(path);
+    if (written_ms.ok() && *written_ms > keep.written_after_ms) {
+      return "";
+    }
+  }
+  return path;
+}
+
 // Each removal is durable before the next, so that a crash never leaves a gap.
-Result<int> BinlogWriter::Purge(uint64_t up_to_lsn) {
+Result<int> BinlogWriter::Purge(uint64_t up_to_lsn, const BinlogRetention& keep) {
   MutexLock sync_lock(&sync_mu_);
-  int removed = 0;
-  while (true) {
-    std::string path;
-    {
-      MutexLock lock(&append_mu_);
-      if (closed_.empty()) {
-        return removed;
-      }
-      const uint64_t next = closed_.size() > 1 ? closed_[1]->first_lsn : current_->first_lsn;
-      if (next - 1 > up_to_lsn) {
-        return removed;
-      }
-      path = SegmentPath(options_.dir, closed_.front()->first_lsn);
+  for (int removed = 0;; ++removed) {
+    const std::string path = FirstRemovable(up_to_lsn, keep);
+    if (path.empty()) {
+      return removed;
     }
     (void)KVS_FAULT_POINT("purge.before_remove");
     const Status gone = RemoveFile(path);
@@ -266,7 +279,6 @@ Result<int> BinlogWriter::Purge(uint64_t up_to_lsn) {
     }
     KVS_RETURN_IF_ERROR(SyncDir(options_.dir));
     dir_dirty_ = false;
-    ++removed;
     MutexLock lock(&append_mu_);
     closed_.erase(closed_.begin());
   }
@@ -279,6 +291,24 @@ uint64_t BinlogWriter::FirstLsn() const {
 
 uint64_t BinlogWriter::TotalBytes() const {
   MutexLock lock(&append_mu_);
+  return TotalBytesLocked();
+}
+
+uint64_t BinlogWriter::BytesBehind(uint64_t lsn) const {
+  MutexLock lock(&append_mu_);
+  uint64_t bytes = 0;
+  for (size_t i = closed_.size(); i-- > 0;) {
+    const uint64_t next = i + 1 < closed_.size() ? closed_[i + 1]->first_lsn : current_->first_lsn;
+    if (next - 1 <= lsn) {
+      break;
+    }
+    bytes += closed_[i]->size;
+  }
+  const bool in_current = appended_lsn() > lsn && appended_lsn() >= current_->first_lsn;
+  return bytes + (in_current ? current_->size : 0);
+}
+
+uint64_t BinlogWriter::TotalBytesLocked() const {
   uint64_t total = current_->size;
   for (const auto& segment : closed_) {
     total += segment->size;

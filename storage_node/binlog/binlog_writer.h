@@ -40,6 +40,12 @@ struct BinlogWriterOptions {
   std::function<int(int fd)> sync_file = {};
 };
 
+// What is kept of the log although no engine needs it: slaves and backups may.
+struct BinlogRetention {
+  uint64_t bytes = 0;             // At least so many, in whole segments.
+  int64_t written_after_ms = -1;  // Segments that were written to after this wall time; -1: none.
+};
+
 class BinlogWriter {
  public:
   // Goes on with the last segment in the folder, or makes the first one.
@@ -66,9 +72,13 @@ class BinlogWriter {
   // to twice the size is closed while the leader waits.
   Status RotateIfFull();
 
-  // Removes the segments whose every record is at or below `up_to_lsn`, oldest first, never the
-  // current one.  Returns how many.
-  Result<int> Purge(uint64_t up_to_lsn);
+  // Removes the segments whose every record is at or below `up_to_lsn` and that `keep` does not
+  // ask for, oldest first, never the current one.  Returns how many.
+  Result<int> Purge(uint64_t up_to_lsn, const BinlogRetention& keep = {});
+  // Whether Purge() would remove anything.
+  bool CanPurge(uint64_t up_to_lsn, const BinlogRetention& keep) const {
+    return !FirstRemovable(up_to_lsn, keep).empty();
+  }
 
   uint64_t appended_lsn() const { return appended_lsn_.load(std::memory_order_acquire); }
   uint64_t synced_lsn() const { return synced_lsn_.load(std::memory_order_acquire); }
@@ -76,6 +86,8 @@ class BinlogWriter {
   uint64_t FirstLsn() const;
   // Returns the bytes of all segments but those that other processes wrote meanwhile.
   uint64_t TotalBytes() const;
+  // Returns the bytes of the segments that hold records behind `lsn`.
+  uint64_t BytesBehind(uint64_t lsn) const;
   // OK, or why the writer refuses.
   Status Health() const;
 
@@ -90,6 +102,9 @@ class BinlogWriter {
   Status WriteOrCut(std::string_view bytes) KVS_REQUIRES(append_mu_);
   Status SwitchTo(UniqueFd prepared) KVS_REQUIRES(sync_mu_, append_mu_);
   Result<bool> TryRotate(bool force) KVS_REQUIRES(sync_mu_);
+  // Returns the path of the oldest segment if it may go, else "".
+  std::string FirstRemovable(uint64_t up_to_lsn, const BinlogRetention& keep) const;
+  uint64_t TotalBytesLocked() const KVS_REQUIRES(append_mu_);
   Status Poison(const Status& cause) KVS_REQUIRES(append_mu_);
 
   const BinlogWriterOptions options_;

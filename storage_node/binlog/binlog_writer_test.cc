@@ -14,6 +14,7 @@
 
 #include "gtest/gtest.h"
 
+#include "common/base/clock.h"
 #include "common/base/thread.h"
 #include "storage_node/binlog/binlog_reader.h"
 #include "storage_node/binlog/binlog_segment.h"
@@ -200,6 +201,29 @@ TEST(BinlogWriterTest, PurgeRemovesWholeSegmentsOnly) {
   EXPECT_EQ(*ListSegments(dir.path()), std::vector<uint64_t>{21});  // The current one stays.
   AppendRange(writer.get(), 21, 22);
   EXPECT_EQ(ReadAll(dir.path(), 21), Range(21, 22));
+}
+
+TEST(BinlogWriterTest, WhatIsToBeKeptStays) {
+  const TestDir dir;
+  const auto writer = MustOpen({.dir = dir.path(), .segment_size = 1});
+  for (uint64_t lsn = 1; lsn <= 10; ++lsn) {
+    AppendRange(writer.get(), lsn, lsn);
+    ASSERT_TRUE(writer->RotateIfFull().ok());
+  }
+  const uint64_t all = writer->TotalBytes();
+  const uint64_t segment = (all - kBinlogSegmentHeaderSize) / 10;
+  EXPECT_EQ(writer->BytesBehind(0), all - kBinlogSegmentHeaderSize);
+  EXPECT_EQ(writer->BytesBehind(8) / segment, 2U);  // Stamps differ by a byte.
+  EXPECT_EQ(writer->BytesBehind(10), 0U);
+
+  const int64_t now_ms = Clock::System()->WallMillis();
+  EXPECT_FALSE(writer->CanPurge(10, {.written_after_ms = now_ms - 3'600'000}));
+  EXPECT_EQ(*writer->Purge(10, {.written_after_ms = now_ms - 3'600'000}), 0);
+  EXPECT_TRUE(writer->CanPurge(10, {.written_after_ms = now_ms + 3'600'000}));
+  EXPECT_EQ(*writer->Purge(10, {.bytes = 4 * segment}), 6);
+  EXPECT_GE(writer->TotalBytes(), 4 * segment);
+  EXPECT_FALSE(writer->CanPurge(10, {.bytes = 4 * segment}));
+  EXPECT_EQ(*writer->Purge(10), 4);
 }
 
 TEST(BinlogWriterTest, AReopenedLogGoesOnInItsLastSegment) {

@@ -326,8 +326,8 @@ void Store::PurgeLog() {
   // What is up to here is in the engine of any instance without fresh records.
   const uint64_t cached = std::min(pipeline_->watermark(), pipeline_->cached_lsn());
   const auto has_fresh = [this](int instance) { return cache_->fresh_bytes(instance) > 0; };
-  if (binlog_->TotalBytes() > options_.max_replay_bytes) {
-    const uint64_t flushed = engines_->MinFlushedLsn(cached, has_fresh);
+  const uint64_t flushed = engines_->MinFlushedLsn(cached, has_fresh);
+  if (binlog_->BytesBehind(flushed) > options_.max_replay_bytes) {
     for (int i = 0; i < engines_->instance_count(); ++i) {
       // A failure shows in the instance's health.
       if (engines_->engine(i)->FlushedLsn() <= flushed && pipeline_->HandOver(i).ok()) {
@@ -336,14 +336,18 @@ void Store::PurgeLog() {
     }
   }
   const uint64_t unneeded = engines_->MinFlushedLsn(cached, has_fresh);
-  if (unneeded <= binlog_->FirstLsn()) {
+  const int64_t keep_ms = keep_log_ms_.load(std::memory_order_relaxed);
+  const BinlogRetention keep = {
+      .bytes = keep_log_bytes_.load(std::memory_order_relaxed),
+      .written_after_ms = keep_ms == 0 ? -1 : clock_->WallMillis() - keep_ms};
+  if (!binlog_->CanPurge(unneeded, keep)) {
     return;
   }
   (void)KVS_FAULT_POINT("purge.before_positions");
   Status status = engines_->PersistIdlePositions(unneeded);
   (void)KVS_FAULT_POINT("purge.after_positions");
   if (status.ok()) {
-    const Result<int> purged = binlog_->Purge(unneeded);
+    const Result<int> purged = binlog_->Purge(unneeded, keep);
     status = purged.ok() ? Status::Ok() : purged.status();
   }
   if (!status.ok()) {

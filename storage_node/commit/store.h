@@ -33,6 +33,8 @@ struct StoreOptions {
   uint64_t binlog_segment_size = uint64_t{64} << 20;
   // Replay at start needs at most about this much log: beyond it lagging instances are flushed.
   uint64_t max_replay_bytes = uint64_t{256} << 20;
+  uint64_t keep_log_bytes = 0;  // Log that is kept although no instance needs it,
+  int64_t keep_log_ms = 0;      // ...or because it is younger.
   SyncPolicy sync_policy = SyncPolicy::kEverySecond;
   size_t record_cache_bytes = size_t{256} << 20;  // For clean records.
   size_t write_behind_bytes = size_t{64} << 20;   // For fresh ones, before they are handed over.
@@ -99,13 +101,20 @@ class Store {
   BinlogWriter& binlog() { return *binlog_; }
   // False if the log is damaged: the store is read only.
   bool has_binlog() const { return binlog_ != nullptr; }
+  // Changes how much of the log is kept although no instance needs it.
+  void SetLogRetention(uint64_t bytes, int64_t age_ms) {
+    keep_log_bytes_.store(bytes, std::memory_order_relaxed);
+    keep_log_ms_.store(age_ms, std::memory_order_relaxed);
+  }
   int64_t NowMillis() const { return pipeline_->NowMillis(); }
   Clock* clock() const { return clock_; }
   const RecoveredLog& recovered() const { return recovered_; }
   uint64_t replayed_records() const { return replayed_records_; }
 
  private:
-  Store(const StoreOptions& options, Clock* clock) : options_(options), clock_(clock) {}
+  Store(const StoreOptions& options, Clock* clock) : options_(options), clock_(clock) {
+    SetLogRetention(options.keep_log_bytes, options.keep_log_ms);
+  }
 
   Status OpenEngines();
   Status OpenLog();
@@ -121,6 +130,8 @@ class Store {
   std::string binlog_dir_;
   RecoveredLog recovered_;
   uint64_t replayed_records_ = 0;
+  std::atomic<uint64_t> keep_log_bytes_{0};
+  std::atomic<int64_t> keep_log_ms_{0};
   // The engines' environments call it from their background threads, possibly before it is opened.
   std::atomic<BinlogWriter*> writer_for_engines_{nullptr};
   std::unique_ptr<BinlogWriter> binlog_;
