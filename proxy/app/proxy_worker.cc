@@ -273,17 +273,21 @@ void ProxyWorker::ShowMonitored() {
 }
 
 void ProxyWorker::CloseIdle() {
-  const int64_t limit = options_->timeout.count();
-  if (limit == 0) {
+  const int64_t idle_limit = options_->timeout.count();
+  const int64_t output_limit = options_->client_output_timeout.count();
+  if (idle_limit == 0 && output_limit == 0) {
     return;
   }
-  std::vector<ProxySession*> idle;
+  std::vector<ProxySession*> closing;
   for (const auto& [session, owner] : sessions_) {
-    if (session->idle() && loop_.now_ms() - session->last_active_ms() > limit) {
-      idle.push_back(session);
+    const int64_t silent_ms = loop_.now_ms() - session->last_active_ms();
+    const bool idle = idle_limit > 0 && silent_ms > idle_limit && session->idle();
+    const bool stuck = output_limit > 0 && silent_ms > output_limit && session->has_unsent();
+    if (idle || stuck) {
+      closing.push_back(session);
     }
   }
-  for (ProxySession* session : idle) {
+  for (ProxySession* session : closing) {
     session->Close();
   }
 }

@@ -86,6 +86,8 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   bool idle() const { return in_flight_.empty() && output_.empty(); }
   bool closed() const { return closed_; }
   size_t unsent() const { return output_.size() + waiting_bytes_; }
+  // Whether replies wait for the client, and not for a node.
+  bool has_unsent() const { return !output_.empty(); }
 
  private:
   bool HasRoom() const;

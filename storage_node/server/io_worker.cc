@@ -498,17 +498,21 @@ void IoWorker::ShowMonitored() {
 }
 
 void IoWorker::CloseIdle() {
-  const int64_t limit = options_->timeout.count();
-  if (limit == 0) {
+  const int64_t idle_limit = options_->timeout.count();
+  const int64_t output_limit = options_->client_output_timeout.count();
+  if (idle_limit == 0 && output_limit == 0) {
     return;
   }
-  std::vector<NodeSession*> idle;
+  std::vector<NodeSession*> closing;
   for (const auto& [session, owner] : sessions_) {
-    if (loop_.now_ms() - session->last_active_ms() > limit) {
-      idle.push_back(session);
+    const int64_t silent_ms = loop_.now_ms() - session->last_active_ms();
+    const bool idle = idle_limit > 0 && silent_ms > idle_limit;
+    const bool stuck = output_limit > 0 && silent_ms > output_limit && session->unsent() > 0;
+    if (idle || stuck) {
+      closing.push_back(session);
     }
   }
-  for (NodeSession* session : idle) {
+  for (NodeSession* session : closing) {
     session->Close();
   }
 }

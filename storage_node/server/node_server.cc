@@ -137,6 +137,8 @@ Status NodeServer::OpenStore() {
   options.instance_count = data_dir_->instance_count();
   options.binlog_segment_size = ToInt(start_options_->binlog_segment_size);
   options.max_replay_bytes = ToInt(start_options_->binlog_max_replay);
+  options.keep_log_bytes = ToInt(start_options_->binlog_keep_size);
+  options.keep_log_ms = start_options_->binlog_keep_time.count();
   options.sync_policy = ParseSyncPolicy(start_options_->binlog_sync);
   options.record_cache_bytes = ToInt(start_options_->record_cache_size);
   options.write_behind_bytes = ToInt(start_options_->write_behind_size);
@@ -217,6 +219,7 @@ void NodeServer::OnOptions(const NodeOptions& before, const NodeOptionsPtr& afte
     }
   }
   GovernMemory();
+  store_->SetLogRetention(ToInt(after->binlog_keep_size), after->binlog_keep_time.count());
   if (before.binlog_sync != after->binlog_sync) {
     store_->pipeline().SetPolicy(ParseSyncPolicy(after->binlog_sync));
   }

@@ -156,6 +156,24 @@ TEST_F(LimitsTest, AnIdleClientIsClosedAndABusyOneIsNot) {
   EXPECT_TRUE(client_.Do({"ping"}).ok());
 }
 
+TEST_F(LimitsTest, AClientThatNeverReadsIsDroppedByOptionAndAnIdleOneIsNot) {
+  Start({"--client-output-timeout", "1"});
+  const auto shown = client_.Do({"config", "get", "client-output-timeout"});
+  ASSERT_TRUE(shown.ok());
+  EXPECT_EQ(shown->elements.at(1).text, "1");
+  ASSERT_TRUE(client_.Do({"set", "k", std::string(8 * kMiB, 'v')})->is_ok());
+  RespClient idle = node_->Connect();
+  ASSERT_TRUE(idle.Do({"ping"}).ok());
+  RespClient stuck = node_->Connect();
+  std::string gets;
+  for (int i = 0; i < 32; ++i) {
+    gets += EncodeWords({"get", "k"});
+  }
+  ASSERT_TRUE(stuck.Send(gets).ok());
+  EXPECT_TRUE(WaitUntil(15'000, [this] { return Info("connected_clients") == 2; }));
+  EXPECT_EQ(idle.Ask({"ping"}), "PONG");
+}
+
 TEST_F(LimitsTest, ARequestAboveTheQueryBufferLimitIsRefused) {
   Start({"--client-query-buffer-limit", "1mb", "--proto-max-bulk-len", "700kb"});
   EXPECT_EQ(client_.Ask({"set", "k", std::string(700 * 1024, 'v')}), "OK");
