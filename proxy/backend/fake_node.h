@@ -38,6 +38,8 @@ class FakeNode {
   NodeAddress address() const { return {"127.0.0.1", port_}; }
   const std::vector<Args>& requests() const { return requests_; }
   void DropConnections() { peers_.clear(); }
+  // Whether HELLO is answered.
+  void set_greets(bool greets) { greets_ = greets; }
   // Sends bytes that nobody asked for.
   void SendUnasked(std::string_view bytes) {
     for (const auto& peer : peers_) {
@@ -63,7 +65,7 @@ class FakeNode {
         input_.Consume(parser_.frame_size());
         parser_.Reset();
         if (args[0] == "HELLO") {
-          Send("+OK\r\n");
+          Send(node_->greets_ ? "+OK\r\n" : "");
           continue;
         }
         node_->requests_.push_back(args);
@@ -87,6 +89,7 @@ class FakeNode {
   EventLoop* loop_;
   Script script_;
   uint16_t port_ = 0;
+  bool greets_ = true;
   std::vector<Args> requests_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Peer>> peers_;

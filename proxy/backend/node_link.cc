@@ -54,9 +54,13 @@ Status NodeLink::Admit() {
       return Unavailable();
     }
   }
-  // While a node that has failed is being dialled again, nobody waits for the outcome.
-  if (state_ == State::kConnecting && failures_in_row_ > 0) {
+  // Until a node that has failed has answered the greeting, nobody waits for the outcome.
+  if (failures_in_row_ > 0) {
     return Unavailable();
+  }
+  if (silent_) {
+    return Status::Unavailable(fmt::format("node {} is not reachable: it has been silent for {} ms",
+                                           name_, loop_->now_ms() - last_heard_ms_));
   }
   if (in_flight_.size() >= options_->max_in_flight ||
       output_.size() >= options_->max_output_bytes) {
@@ -66,8 +70,7 @@ Status NodeLink::Admit() {
 }
 
 Status NodeLink::Send(std::string_view request, ReplySink* sink, uint32_t tag) {
-  if (state_ != State::kReady || in_flight_.size() >= options_->max_in_flight ||
-      output_.size() >= options_->max_output_bytes) {
+  if (!open()) {
     KVS_RETURN_IF_ERROR(Admit());
   }
   output_.Append(request);
@@ -162,6 +165,7 @@ void NodeLink::OnReady(bool readable, bool writable) {
   if (readable && state_ == State::kReady) {
     const IoResult result = input_.ReadFrom(fd_.get(), kReadBudget, scanner_.size_hint());
     last_heard_ms_ = loop_->now_ms();
+    silent_ = false;
     if (result == IoResult::kClosed) {
       return Break(Status::Unavailable("the node closed the connection"));
     }
@@ -253,6 +257,7 @@ void NodeLink::CheckDeadlines() {
                       true);
     }
   }
+  silent_ = silent_ || (late && now - last_heard_ms_ >= options_->request_timeout_ms);
   if (late && now - last_heard_ms_ > 2 * options_->request_timeout_ms &&
       now - in_flight_.front().sent_ms > 2 * options_->request_timeout_ms) {
     Break(Status::Timeout("the node has stopped answering"));
@@ -280,6 +285,7 @@ void NodeLink::Break(const Status& status, bool quiet) {
   input_.ReleaseIfEmpty();
   scanner_.Reset();
   blocked_ = false;
+  silent_ = false;
   last_error_ = status;
   ++failures_in_row_;
   const int64_t pause = std::min(kMaxRetryMs, kFirstRetryMs << std::min(failures_in_row_ - 1, 6));

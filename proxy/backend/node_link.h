@@ -5,9 +5,12 @@
 // end.
 //
 // A request that gets no answer in time is given up: its sender hears an error, and a late reply is
-// swallowed, because the place in the queue stays.  A link that stays silent is broken off.  After
-// a failure the link waits with growing, jittered pauses before it dials again, and refuses at once
-// meanwhile.  A write whose fate is unknown is never sent again.
+// swallowed, because the place in the queue stays.  While nothing at all comes from the node the
+// link refuses further requests at once, so that a stopped node costs each client one wait and not
+// one for each request; and after a longer silence it is broken off.  After a failure the link
+// waits with growing, jittered pauses before it dials again, and refuses until the node has
+// answered its greeting: that is the one request which finds out whether the node is back.  A write
+// whose fate is unknown is never sent again.
 //
 // Threads: loop-owned.
 // Owner:   LinkPool; a sender must stay alive until its reply or failure came.
@@ -106,6 +109,12 @@ class NodeLink : public IoHandler {
     bool handshake;
   };
 
+  // Whether a request may be queued without a further look.
+  bool open() const {
+    return state_ == State::kReady && failures_in_row_ == 0 && !silent_ &&
+           in_flight_.size() < options_->max_in_flight &&
+           output_.size() < options_->max_output_bytes;
+  }
   Status Admit();
   void Dial();
   void OnConnected();
@@ -126,6 +135,7 @@ class NodeLink : public IoHandler {
   UniqueFd fd_;
   IoWatch* watch_ = nullptr;
   bool blocked_ = false;  // The socket is full; writable will tell.
+  bool silent_ = false;   // Requests have timed out, and nothing has come since.
   int64_t dialled_ms_ = 0;
   int64_t retry_at_ms_ = 0;
   int failures_in_row_ = 0;

@@ -103,10 +103,34 @@ TEST_F(NodeLinkTest, ALateReplyIsSwallowedAndNotGivenToTheNextRequest) {
   ASSERT_TRUE(link.Send(Request({"SLOW", "k"}), &sink_, 1).ok());
   RunUntil(&link, [&] { return sink_.replies.size() == 1; });
   EXPECT_EQ(sink_.replies[0], "1!timeout sent");
+  // Nothing has come from the node: who asks now does not wait as well.
+  EXPECT_EQ(link.Send(Request({"FAST", "k"}), &sink_, 2).code(), Code::kUnavailable);
   node.SendUnasked("+late\r\n");
-  ASSERT_TRUE(link.Send(Request({"FAST", "k"}), &sink_, 2).ok());
+  bool sent = false;
+  RunUntil(&link, [&] {
+    sent = sent || link.Send(Request({"FAST", "k"}), &sink_, 2).ok();
+    return sent;
+  });
   RunUntil(&link, [&] { return sink_.replies.size() == 2; });
   EXPECT_EQ(sink_.replies[1], "2:+fast\r\n");
+  EXPECT_EQ(link.stats().connects, 1U);
+}
+
+TEST_F(NodeLinkTest, AfterAFailureNobodyIsLetInBeforeTheNodeHasAnsweredTheGreeting) {
+  options_.request_timeout_ms = 100;
+  FakeNode node(&loop_, [](const FakeNode::Args&) { return "+OK\r\n"; });
+  NodeLink link(&loop_, node.address(), &options_);
+  ASSERT_TRUE(link.Send(Request({"GET", "k"}), &sink_, 1).ok());
+  RunUntil(&link, [&] { return sink_.replies.size() == 1; });
+  node.set_greets(false);
+  node.DropConnections();
+  RunUntil(&link, [&] { return !link.connected(); });
+  RunUntil(&link, [&] { return link.connected(); });
+  EXPECT_EQ(link.Send(Request({"GET", "k"}), &sink_, 2).code(), Code::kUnavailable);
+  node.set_greets(true);
+  RunUntil(&link, [&] { return link.Send(Request({"GET", "k"}), &sink_, 3).ok(); });
+  RunUntil(&link, [&] { return sink_.replies.size() == 2; });
+  EXPECT_EQ(sink_.replies[1], "3:+OK\r\n");
 }
 
 TEST_F(NodeLinkTest, GarbageAndUnaskedRepliesBreakTheLink) {
