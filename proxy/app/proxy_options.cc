@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/base/address.h"
 #include "common/command/renamed_commands.h"
 #include "common/net/socket.h"
@@ -17,6 +19,39 @@ const std::vector<OptionRow>& ProxyOptionRows() {
   };
   return rows;
 }
+
+namespace {
+
+bool IsWildcard(std::string_view host) {
+  return host == "0.0.0.0" || host == "::" || host == "*";
+}
+
+Status ValidateClusterOptions(const ProxyOptions& options) {
+  if (options.cluster_emulation != "peers") {
+    return options.cluster_peers.empty()
+               ? Status::Ok()
+               : Status::InvalidArgument("cluster-peers needs cluster-emulation peers");
+  }
+  if (options.announce.empty() && !options.bind.empty() && IsWildcard(options.bind.front())) {
+    return Status::InvalidArgument(
+        "cluster-emulation peers needs announce: clients cannot connect to a wildcard address");
+  }
+  if (options.servers.empty() != options.cluster_peers.empty()) {
+    return Status::InvalidArgument(
+        "cluster-emulation peers needs cluster-peers with servers, and not with config-servers");
+  }
+  for (const std::string& text : options.cluster_peers) {
+    KVS_RETURN_IF_ERROR(ParseAddress(text).status());
+  }
+  if (!options.cluster_peers.empty() &&
+      std::count(options.cluster_peers.begin(), options.cluster_peers.end(), options.announce) !=
+          1) {
+    return Status::InvalidArgument("cluster-peers needs announce, and has to name it once");
+  }
+  return Status::Ok();
+}
+
+}  // namespace
 
 Status ValidateProxyOptions(const ProxyOptions& options) {
   if (options.servers.empty() == options.config_servers.empty()) {
@@ -35,6 +70,7 @@ Status ValidateProxyOptions(const ProxyOptions& options) {
     return Status::InvalidArgument(
         "config-servers needs cluster-secret-file: the config server refuses strangers");
   }
+  KVS_RETURN_IF_ERROR(ValidateClusterOptions(options));
   KVS_RETURN_IF_ERROR(ModeFromOctalDigits(options.unixsocketperm).status());
   KVS_RETURN_IF_ERROR(RenamedCommands::Make(options.rename_command).status());
   if (ToInt(options.proto_max_bulk_len) > ToInt(options.client_query_buffer_limit)) {

@@ -26,6 +26,12 @@ std::vector<std::string> CommandNames() {
   return names;
 }
 
+// With peers a client has to look who serves a slot, alone it sees one server: clients that find a
+// cluster refuse commands over several slots, which the proxy takes.
+std::string RedisMode(const ProxyOptions& options) {
+  return options.cluster_emulation == "peers" ? "cluster" : "standalone";
+}
+
 // Links connect to numeric addresses only: names are looked up here, in the main thread.
 Result<RouteTablePtr> Resolve(const RouteTable& table) {
   auto resolved = std::make_shared<RouteTable>(table);
@@ -53,6 +59,7 @@ ProxyServer::~ProxyServer() {
 Status ProxyServer::Start() {
   KVS_RETURN_IF_ERROR(LoadId());
   KVS_RETURN_IF_ERROR(StartWorkers());
+  KVS_RETURN_IF_ERROR(StartEmulation());
   KVS_RETURN_IF_ERROR(StartRouting());
   for (const auto& worker : workers_) {
     worker->StartThread();
@@ -121,6 +128,7 @@ Status ProxyServer::StartWorkers() {
   service.renames = &renames_;
   service.metrics = &metrics_;
   service.clock = loop_->clock();
+  service.mode = RedisMode(*start_options_);
   service.info_sections = [this] { return Info(); };
   service.shutdown = [this](bool /*force*/) {
     KVS_LOG(kInfo, "stopping: a client asked for it");
@@ -181,6 +189,38 @@ NodeAddress ProxyServer::AnnouncedAddress() const {
   return announced.ok() ? *announced : NodeAddress{start_options_->bind.front(), port_};
 }
 
+// A proxy that has not heard of its peers yet shows itself alone, which serves as well.
+Status ProxyServer::StartEmulation() {
+  const std::string& emulation = start_options_->cluster_emulation;
+  if (emulation == "no") {
+    return Status::Ok();
+  }
+  const Result<NodeAddress> announced = ParseAddress(start_options_->announce);
+  if (emulation == "single" || start_options_->cluster_peers.empty()) {
+    SetCluster(ClusterView::Single(id_, announced.ok() ? *announced : NodeAddress()));
+    return Status::Ok();
+  }
+  std::vector<ShardNode> peers;
+  for (const std::string& text : start_options_->cluster_peers) {
+    KVS_ASSIGN_OR_RETURN(const NodeAddress address, ParseAddress(text));
+    peers.push_back({DerivedNodeId(text), address});
+  }
+  SetCluster(ClusterView::Peers(DerivedNodeId(start_options_->announce), std::move(peers), 1));
+  return Status::Ok();
+}
+
+void ProxyServer::SetPeers(const std::vector<ShardNode>& proxies) {
+  if (start_options_->cluster_emulation == "peers") {
+    SetCluster(ClusterView::Peers(id_, proxies, control_->status().epoch));
+  }
+}
+
+void ProxyServer::SetCluster(const ClusterViewPtr& cluster) {
+  for (const auto& worker : workers_) {
+    worker->SetCluster(cluster);
+  }
+}
+
 Status ProxyServer::StartControl() {
   ControlClientOptions control;
   for (const std::string& text : start_options_->config_servers) {
@@ -203,6 +243,7 @@ Status ProxyServer::StartControl() {
     }
   }
   control.on_map = [this](const SlotMapPtr& map) { SetMap(map, /*keep=*/true); };
+  control.on_proxies = [this](const std::vector<ShardNode>& proxies) { SetPeers(proxies); };
   control.on_free = [this](const std::string& name) { LeaveNamespace(name); };
   control.stats = [this] {
     Json stats = Json::MakeObject();
@@ -289,7 +330,7 @@ std::vector<InfoSection> ProxyServer::Info() const {
   InfoSection server("Server");
   server.Add("redis_version", kRedisVersion)
       .Add("redis_build_id", kBuildCommit)
-      .Add("redis_mode", "standalone")
+      .Add("redis_mode", RedisMode(*start_options_))
       .Add("kvstore_version", kBuildVersion)
       .Add("arch_bits", 64)
       .Add("multiplexing_api", "epoll")
@@ -353,7 +394,7 @@ std::vector<InfoSection> ProxyServer::Info() const {
   sections.push_back(std::move(commands));
 
   InfoSection cluster("Cluster");
-  cluster.Add("cluster_enabled", 0);
+  cluster.Add("cluster_enabled", start_options_->cluster_emulation == "no" ? 0 : 1);
   sections.push_back(std::move(cluster));
   sections.push_back(std::move(InfoSection("Keyspace")));
 

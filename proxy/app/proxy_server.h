@@ -48,6 +48,10 @@ class ProxyServer {
   void PublishControlStatus();
   void SampleRates();
   NodeAddress AnnouncedAddress() const;
+  Status StartEmulation();
+  // Shows the proxies to clients as the nodes of a cluster.
+  void SetPeers(const std::vector<ShardNode>& proxies);
+  void SetCluster(const ClusterViewPtr& cluster);
 
   EventLoop* const loop_;
   ConfigStore<ProxyOptions>* const config_;

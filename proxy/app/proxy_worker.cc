@@ -113,6 +113,13 @@ void ProxyWorker::SetOptions(ProxyOptionsPtr options) {
   });
 }
 
+void ProxyWorker::SetCluster(ClusterViewPtr cluster) {
+  loop_.PostAlways([this, cluster = std::move(cluster)]() mutable {
+    service_.cluster = std::move(cluster);
+    router_.SetShare(service_.cluster->own_slots());
+  });
+}
+
 void ProxyWorker::OnAccept(UniqueFd fd) {
   if (static_cast<int64_t>(service_.clients->count()) >= options_->maxclients) {
     metrics_->Increment(kProxy_connections_rejected_total);

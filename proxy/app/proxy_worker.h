@@ -35,6 +35,8 @@ class ProxyWorker : public SessionHost, public TurnHook {
   // Any thread.
   void SetTable(RouteTablePtr table);
   void SetOptions(ProxyOptionsPtr options);
+  // What CLUSTER commands show from now on.
+  void SetCluster(ClusterViewPtr cluster);
 
   void OnTurnEnd() override;
 

@@ -1,6 +1,15 @@
 #include "proxy/route/route_table.h"
 
+#include <algorithm>
+
 namespace kvs {
+
+int RouteTable::HomeSlot(size_t shard) const {
+  const auto found =
+      std::find(slot_to_shard.begin(), slot_to_shard.end(), static_cast<int16_t>(shard));
+  return found != slot_to_shard.end() ? static_cast<int>(found - slot_to_shard.begin())
+                                      : static_cast<int>(shard * kSlotCount / shards.size());
+}
 
 RouteTablePtr RouteTable::FromMap(const SlotMap& map) {
   auto table = std::make_shared<RouteTable>();

@@ -27,6 +27,9 @@ struct RouteTable {
   std::vector<NodeAddress> shards;
   std::array<int16_t, kSlotCount> slot_to_shard;  // -1: nobody serves it.
 
+  // The slot that stands for a shard: its first one, or where it would be if all had as many.
+  int HomeSlot(size_t shard) const;
+
   RouteTable() { slot_to_shard.fill(-1); }
   static std::shared_ptr<const RouteTable> FromMap(const SlotMap& map);
   // REQUIRES: at least one server
