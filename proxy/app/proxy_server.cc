@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kRatePeriodMs = 100;
 constexpr int64_t kStatusPeriodMs = 500;
+constexpr int64_t kRetryPeriodMs = 100;
 
 std::vector<std::string> CommandNames() {
   std::vector<std::string> names;
@@ -84,6 +85,7 @@ Status ProxyServer::Start() {
 
 void ProxyServer::Stop() {
   loop_->Cancel(status_timer_);
+  loop_->Cancel(std::exchange(retry_timer_, kNoTimer));
   loop_->Cancel(std::exchange(rate_timer_, kNoTimer));
   control_.reset();
   for (const auto& worker : workers_) {
@@ -171,17 +173,64 @@ Status ProxyServer::ListenAll() {
 }
 
 Status ProxyServer::StartRouting() {
-  if (!start_options_->servers.empty()) {
-    std::vector<NodeAddress> servers;
-    for (const std::string& text : start_options_->servers) {
-      KVS_ASSIGN_OR_RETURN(const NodeAddress address, ParseAddress(text));
-      servers.push_back(address);
-    }
-    KVS_ASSIGN_OR_RETURN(RouteTablePtr table, Resolve(*RouteTable::FromServers(servers)));
-    SetTable(std::move(table));
-    return Status::Ok();
+  return start_options_->servers.empty() ? StartControl() : StartPool();
+}
+
+Status ProxyServer::StartPool() {
+  KVS_ASSIGN_OR_RETURN(pool_, ParsePool(*start_options_));
+  for (const PoolServer& server : pool_) {
+    KVS_ASSIGN_OR_RETURN(const std::vector<std::string> hosts, ResolveHost(server.address.host));
+    pool_addresses_.push_back({hosts.front(), server.address.port});
   }
-  return StartControl();
+  pool_health_ =
+      std::make_unique<PoolHealth>(pool_.size(), start_options_->server_retry_timeout.count());
+  RoutePool();
+  if (start_options_->server_failure == "remove") {
+    for (const auto& worker : workers_) {
+      worker->WatchFailures(static_cast<int>(start_options_->server_failure_limit),
+                            [this](const NodeAddress& address) {
+                              loop_->PostAlways([this, address] { OnServerFailure(address); });
+                            });
+    }
+    retry_timer_ = loop_->Every(kRetryPeriodMs, [this] { RetryServers(); });
+  }
+  return Status::Ok();
+}
+
+void ProxyServer::RoutePool() {
+  ServerRingPtr ring;
+  if (start_options_->distribution != "slots") {
+    const Result<KeyHash> hash = ParseKeyHash(start_options_->hash);
+    KVS_CHECK(hash.ok());  // One of the option's choices.
+    ring = std::make_shared<ServerRing>(
+        ServerRing::Options{.kind = start_options_->distribution == "ketama"
+                                        ? ServerRing::Kind::kKetama
+                                        : ServerRing::Kind::kModula,
+                            .hash = *hash,
+                            .hash_tag = start_options_->hash_tag},
+        pool_, pool_health_->live());
+  }
+  SetTable(RouteTable::FromServers(pool_addresses_, std::move(ring)));
+}
+
+void ProxyServer::OnServerFailure(const NodeAddress& address) {
+  bool changed = false;
+  for (size_t i = 0; i < pool_addresses_.size(); ++i) {
+    if (pool_addresses_[i] == address && pool_health_->OnFailure(i, loop_->now_ms())) {
+      KVS_LOG(kWarning, "server {} fails and is removed from the pool", FormatAddress(address));
+      changed = true;
+    }
+  }
+  if (changed) {
+    RoutePool();
+  }
+}
+
+void ProxyServer::RetryServers() {
+  if (pool_health_->OnTime(loop_->now_ms())) {
+    KVS_LOG(kInfo, "servers that were removed take part in the pool again");
+    RoutePool();
+  }
 }
 
 NodeAddress ProxyServer::AnnouncedAddress() const {
@@ -414,7 +463,11 @@ std::vector<InfoSection> ProxyServer::Info() const {
     const auto slots = std::count(table->slot_to_shard.begin(), table->slot_to_shard.end(),
                                   static_cast<int16_t>(i));
     kvstore.Add(fmt::format("shard{}", i),
-                fmt::format("address={},slots={}", FormatAddress(table->shards[i]), slots));
+                fmt::format("address={},{}={}", FormatAddress(table->shards[i]),
+                            table->ring == nullptr ? "slots" : "live",
+                            table->ring == nullptr ? slots
+                            : table->ring->live(i) ? 1
+                                                   : 0));
   }
   sections.push_back(std::move(kvstore));
   return sections;

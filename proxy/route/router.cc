@@ -89,18 +89,33 @@ Result<int> Router::ShardOfSlot(int slot) const {
   return Status::Unavailable("Hash slot not served");
 }
 
+Result<int> Router::ShardOfKey(std::string_view key) const {
+  if (table_->ring == nullptr) {
+    return ShardOfSlot(SlotOf(key));
+  }
+  const int shard = table_->ring->Find(key);
+  if (shard < 0) {
+    return Status::Unavailable("all servers of the pool have failed and are removed for a while");
+  }
+  return shard;
+}
+
+bool Router::BelongTogether(std::string_view a, std::string_view b) const {
+  return table_->ring == nullptr ? SlotOf(a) == SlotOf(b)
+                                 : table_->ring->Find(a) == table_->ring->Find(b);
+}
+
 Result<int> Router::ShardOfKeys(const CommandSpec& spec, CommandArgs args) {
   const KeyPositions keys = FindKeys(spec, args);
   if (keys.count == 0) {
     return ShardOfSlot(0);  // The command itself words the error; any node can.
   }
-  const int slot = SlotOf(args[keys.first]);
   for (size_t i = 1; i < keys.count; ++i) {
-    if (SlotOf(args[keys.index(i)]) != slot) {
+    if (!BelongTogether(args[keys.first], args[keys.index(i)])) {
       return Status::CrossSlot();
     }
   }
-  return ShardOfSlot(slot);
+  return ShardOfKey(args[keys.first]);
 }
 
 Result<int> Router::ShardOfNamedSlot(CommandArgs args) const {
@@ -168,7 +183,7 @@ void Router::StartSplit(Exchange* exchange, CommandArgs args, std::string_view f
   part_of_shard_.assign(table_->shards.size(), -1);
   int part_count = 0;
   for (size_t i = 0; i < keys.count; ++i) {
-    const Result<int> shard = ShardOfSlot(SlotOf(args[keys.index(i)]));
+    const Result<int> shard = ShardOfKey(args[keys.index(i)]);
     if (!shard.ok()) {
       return exchange->Fail(shard.status());
     }

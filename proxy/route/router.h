@@ -48,6 +48,9 @@ class Router {
   // Returns the shard of all keys, or an error.
   Result<int> ShardOfKeys(const CommandSpec& spec, CommandArgs args);
   Result<int> ShardOfSlot(int slot) const;
+  Result<int> ShardOfKey(std::string_view key) const;
+  // Whether commands that need all their keys in one place take these two.
+  bool BelongTogether(std::string_view a, std::string_view b) const;
   void Forward(Exchange* exchange, int shard, CommandArgs args, std::string_view frame,
                const ReadBuffer* source);
   void StartSplit(Exchange* exchange, CommandArgs args, std::string_view frame,
