@@ -64,8 +64,10 @@ TEST(ClusterViewTest, NodeAndProxyAnswerAsAClusterOfRedisWithOneNode) {
   ConfigCluster cluster(1);
   ASSERT_EQ(cluster.Start().ToString(), "ok");
   TempDir dir;
-  const auto redis =
-      MakeRedis(dir, "redis", {"--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"});
+  // Its bus would listen 10000 above its port, where there may be no more ports.
+  const auto redis = MakeRedis(dir, "redis",
+                               {"--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1",
+                                "--cluster-port", std::to_string(FreePort())});
   ASSERT_EQ(redis->Start().ToString(), "ok");
   RespClient client = redis->Connect();
   ASSERT_TRUE(client.Do({"cluster", "addslotsrange", "0", "16383"})->is_ok());
