@@ -92,11 +92,12 @@ ClusterViewPtr ClusterView::OfNode(const std::string& id, const SlotMapPtr& map)
   return view;
 }
 
-ClusterViewPtr ClusterView::Single(const std::string& id, const NodeAddress& address) {
+ClusterViewPtr ClusterView::Single(const std::string& id, const NodeAddress& address,
+                                   bool announced) {
   auto view = std::make_shared<ClusterView>();
   view->epoch_ = 1;
   view->myself_ = id;
-  view->has_address_ = !address.empty();
+  view->has_address_ = announced;
   view->shards_.push_back(
       {.id = id, .master = {id, address}, .slaves = {}, .slots = {{0, kSlotCount - 1}}});
   return view;
@@ -128,8 +129,11 @@ ClusterView ClusterView::For(std::string_view local) const {
     const Result<NodeAddress> address = ParseAddress(local);
     for (Shard& shard : view.shards_) {
       if (shard.master.id == myself_) {
-        // Whoever came over a unix socket can come over it only; clients skip an empty host.
-        shard.master.address = address.ok() ? *address : NodeAddress{"127.0.0.1", 0};
+        if (address.ok()) {
+          shard.master.address = *address;
+        } else if (shard.master.address.empty()) {  // A unix socket; clients skip an empty host.
+          shard.master.address = {"127.0.0.1", 0};
+        }
       }
     }
   }

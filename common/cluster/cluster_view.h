@@ -37,8 +37,9 @@ class ClusterView {
   // Node `id` in `map`.  A node that the map does not know, or that has no map (nullptr), shows
   // itself alone, without slots, under the address that a client has reached it by.
   static ClusterViewPtr OfNode(const std::string& id, const SlotMapPtr& map);
-  // One process with all slots; without an address, the one that a client has reached it by.
-  static ClusterViewPtr Single(const std::string& id, const NodeAddress& address);
+  // One process with all slots, under `address` or, if that was not announced to be the right one
+  // for all, under the one that a client has reached it by.
+  static ClusterViewPtr Single(const std::string& id, const NodeAddress& address, bool announced);
   // The processes `peers` share the slots evenly, in the order of their ids, whatever the order
   // here: all peers that know the same ones show the same.  `id` shows itself as one of them; if it
   // is not, it has no slots.

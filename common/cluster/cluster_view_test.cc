@@ -88,19 +88,21 @@ TEST(ClusterViewTest, InfoTellsWhetherAllSlotsAreServed) {
 }
 
 TEST(ClusterViewTest, WhoIsAloneIsFoundWhereTheClientIs) {
-  const ClusterViewPtr single = ClusterView::Single(Id('d'), {});
+  const ClusterViewPtr single = ClusterView::Single(Id('d'), {"0.0.0.0", 7400}, false);
   EXPECT_EQ(single->For("10.0.0.9:7400").NodesText(),
             Id('d') + " 10.0.0.9:7400@17400 myself,master - 0 0 1 connected 0-16383\n");
   EXPECT_EQ(single->For("[::1]:60000").NodesText(),
             Id('d') + " ::1:60000@0 myself,master - 0 0 1 connected 0-16383\n");
-  EXPECT_EQ(single->For("/run/proxy.sock:0").shards()[0].master.address.host, "127.0.0.1");
+  EXPECT_EQ(single->For("/run/proxy.sock:0").shards()[0].master.address,
+            (NodeAddress{"0.0.0.0", 7400}));
 
-  const ClusterViewPtr announced = ClusterView::Single(Id('d'), {"proxy.example", 1});
+  const ClusterViewPtr announced = ClusterView::Single(Id('d'), {"proxy.example", 1}, true);
   EXPECT_EQ(announced->For("10.0.0.9:7400").shards()[0].master.address.host, "proxy.example");
 
   const ClusterViewPtr stranger = ClusterView::OfNode(Id('d'), TwoShards());
   EXPECT_TRUE(stranger->own_slots().empty());
   EXPECT_EQ(stranger->For("10.0.0.9:7400").shards()[2].master.address.port, 7400);
+  EXPECT_EQ(stranger->For("/run/node.sock:0").shards()[2].master.address.host, "127.0.0.1");
 }
 
 TEST(ClusterViewTest, PeersAgreeWhateverOrderTheyHearOfEachOther) {
@@ -114,8 +116,7 @@ TEST(ClusterViewTest, PeersAgreeWhateverOrderTheyHearOfEachOther) {
     return Written(2, [&](RespWriter* reply) { view->WriteSlots(reply); });
   };
   EXPECT_EQ(slots(of_a), slots(of_c));
-  EXPECT_EQ(of_a->own_slots(), SpreadSlots(3)[0] == SlotRange() ? std::vector<SlotRange>()
-                                                                : std::vector{SpreadSlots(3)[0]});
+  EXPECT_EQ(of_a->own_slots(), std::vector{SpreadSlots(3)[0]});
   EXPECT_EQ(of_c->own_slots(), std::vector{SpreadSlots(3)[2]});
   EXPECT_TRUE(ClusterView::Peers(Id('f'), {a, b}, 4)->own_slots().empty());
 }

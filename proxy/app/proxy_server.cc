@@ -244,9 +244,9 @@ Status ProxyServer::StartEmulation() {
   if (emulation == "no") {
     return Status::Ok();
   }
-  const Result<NodeAddress> announced = ParseAddress(start_options_->announce);
   if (emulation == "single" || start_options_->cluster_peers.empty()) {
-    SetCluster(ClusterView::Single(id_, announced.ok() ? *announced : NodeAddress()));
+    const bool announced = ParseAddress(start_options_->announce).ok();
+    SetCluster(ClusterView::Single(id_, AnnouncedAddress(), announced));
     return Status::Ok();
   }
   std::vector<ShardNode> peers;

@@ -237,6 +237,35 @@ TEST_F(RouterTest, SharesAddUpToTheWhole) {
   }
 }
 
+TEST_F(RouterTest, ARingDecidesWhereKeysAreAndWhichBelongTogether) {
+  std::vector<PoolServer> servers;
+  std::vector<NodeAddress> addresses;
+  for (const auto& node : nodes_) {
+    addresses.push_back(node->address());
+    servers.push_back(*ParsePoolServer(FormatAddress(node->address())));
+  }
+  const auto ring =
+      std::make_shared<ServerRing>(ServerRing::Options(), servers, std::vector{true, true, true});
+  router_.SetTable(RouteTable::FromServers(addresses, ring));
+  int apart = 0;
+  for (int i = 0; i < 50; ++i) {
+    const std::string key = "key" + std::to_string(i);
+    ASSERT_EQ(Run({"SET", key, "v"}), "+OK\r\n");
+    EXPECT_TRUE(data_[static_cast<size_t>(ring->Find(key))].contains(key));
+    const bool together = ring->Find(key) == ring->Find("key0");
+    apart += together ? 0 : 1;
+    EXPECT_EQ(Run({"RENAME", "key0", key}).starts_with("-CROSSSLOT"), !together);
+  }
+  EXPECT_GT(apart, 10);
+  EXPECT_EQ(Run({"MGET", "key1", "key2", "key3"}), "*3\r\n$1\r\nv\r\n$1\r\nv\r\n$1\r\nv\r\n");
+
+  router_.SetTable(RouteTable::FromServers(
+      addresses, std::make_shared<ServerRing>(ServerRing::Options(), servers,
+                                              std::vector{false, false, false})));
+  EXPECT_TRUE(Run({"GET", "key1"}).starts_with("-CLUSTERDOWN all servers of the pool"));
+  EXPECT_TRUE(Run({"MSET", "key1", "v", "key2", "v"}).starts_with("-CLUSTERDOWN all servers"));
+}
+
 TEST_F(RouterTest, ANamedSlotLeadsToItsShardAndAMistakeToAny) {
   EXPECT_EQ(Run({"CLUSTER", "COUNTKEYSINSLOT", "0"}), ":0\r\n");
   EXPECT_EQ(Run({"CLUSTER", "COUNTKEYSINSLOT", "5462"}), ":1\r\n");
