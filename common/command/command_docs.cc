@@ -21,14 +21,20 @@ struct BitName {
 };
 
 // In the order in which Redis lists them.
-constexpr BitName<CommandFlags> kFlagNames[] = {
-    {Cmd::kWrite, "write"},         {Cmd::kRead, "readonly"},
-    {Cmd::kDenyOom, "denyoom"},     {Cmd::kAdmin, "admin"},
-    {Cmd::kPubSub, "pubsub"},       {Cmd::kNoScript, "noscript"},
-    {Cmd::kBlocking, "blocking"},   {Cmd::kLoading, "loading"},
-    {Cmd::kStale, "stale"},         {Cmd::kFast, "fast"},
-    {Cmd::kNoAuth, "no_auth"},      {Cmd::kMayReplicate, "may_replicate"},
-    {Cmd::kAllowBusy, "allow_busy"}};
+constexpr BitName<CommandFlags> kFlagNames[] = {{Cmd::kWrite, "write"},
+                                                {Cmd::kRead, "readonly"},
+                                                {Cmd::kDenyOom, "denyoom"},
+                                                {Cmd::kAdmin, "admin"},
+                                                {Cmd::kPubSub, "pubsub"},
+                                                {Cmd::kNoScript, "noscript"},
+                                                {Cmd::kBlocking, "blocking"},
+                                                {Cmd::kLoading, "loading"},
+                                                {Cmd::kStale, "stale"},
+                                                {Cmd::kNoAsyncLoading, "no_async_loading"},
+                                                {Cmd::kFast, "fast"},
+                                                {Cmd::kNoAuth, "no_auth"},
+                                                {Cmd::kMayReplicate, "may_replicate"},
+                                                {Cmd::kAllowBusy, "allow_busy"}};
 
 constexpr BitName<KeyUses> kKeyUseNames[] = {{KeyUse::kRO, "RO"},
                                              {KeyUse::kRW, "RW"},
@@ -90,6 +96,8 @@ std::string_view GroupName(Group group) {
       return "connection";
     case Group::kServer:
       return "server";
+    case Group::kCluster:
+      return "cluster";
   }
   return "";
 }
@@ -387,6 +395,8 @@ std::string_view RouteText(const CommandSpec& spec) {
       return "all shards";
     case Route::kAnyShard:
       return spec.merge == Merge::kCursor ? "shard by shard" : "any shard";
+    case Route::kBySlot:
+      return "by slot";
     case Route::kPinned:
       return "own connection";
     case Route::kProxy:
@@ -490,7 +500,8 @@ std::string CommandsMarkdown() {
       "# Commands\n\n"
       "Generated from `common/command/defs/`; do not edit.  A node answers all of them; the third\n"
       "column tells what the proxy does.\n";
-  for (const Group group : {Group::kString, Group::kGeneric, Group::kConnection, Group::kServer}) {
+  for (const Group group :
+       {Group::kString, Group::kGeneric, Group::kConnection, Group::kServer, Group::kCluster}) {
     AppendGroup(group, &page);
   }
   return page;

@@ -19,6 +19,7 @@ enum class Route : uint8_t {
   kSplitByKey,  // In parts, to the shard of each key; `merge` joins the replies.
   kAllShards,   // To every shard; `merge` joins the replies.
   kAnyShard,    // To one shard that the proxy picks.
+  kBySlot,      // To the shard of the slot that the second word behind the name names.
   kPinned,      // Over a connection of the session's own: MULTI, WATCH, blocking commands.
   kProxy,       // Nowhere: the proxy answers it.
   kRefused,     // Nowhere: makes no sense through a proxy.
@@ -36,7 +37,7 @@ enum class Merge : uint8_t {
   kFirstNonNull,  // Shards are asked in turn until one has something.
 };
 
-enum class Group : uint8_t { kString, kGeneric, kConnection, kServer };
+enum class Group : uint8_t { kString, kGeneric, kConnection, kServer, kCluster };
 
 // Bits of CommandSpec::flags.  Structs and not namespace constants: the names are too common.
 using CommandFlags = uint32_t;
@@ -54,6 +55,7 @@ struct Cmd {
   static constexpr CommandFlags kNoAuth = 1u << 10;  // Allowed before AUTH.
   static constexpr CommandFlags kMayReplicate = 1u << 11;
   static constexpr CommandFlags kAllowBusy = 1u << 12;  // Allowed while a script runs.
+  static constexpr CommandFlags kNoAsyncLoading = 1u << 13;
 };
 
 // ACL categories beyond those that follow from the flags.

@@ -195,11 +195,6 @@ std::string CommandError(CommandArgs args) {
 
 std::string UnknownCommandError(CommandArgs args) {
   KVS_CHECK(!args.empty());
-  for (const std::string_view name : {"cluster", "readonly", "readwrite", "asking"}) {
-    if (EqualsIgnoreCase(args[0], name)) {
-      return "ERR This instance has cluster support disabled";
-    }
-  }
   const CommandSpec* container = FindCommand(args[0]);
   if (container != nullptr && args.size() > 1 && !SubcommandsOf(*container).empty()) {
     return WithoutLineBreaks("ERR unknown subcommand '" + std::string(Quoted(args[1], kMaxQuoted)) +

@@ -167,7 +167,8 @@ TEST(CommandTableTest, ProxyRowsAndNodeRowsAreSeparate) {
     EXPECT_FALSE(node.contains(id)) << id;
   }
   for (const CommandSpec& spec : kCommands) {
-    EXPECT_EQ(spec.route == Route::kProxy || spec.route == Route::kRefused,
+    EXPECT_EQ(spec.route == Route::kProxy || spec.route == Route::kRefused ||
+                  spec.route == Route::kBySlot,
               !spec.has_keys() && spec.merge == Merge::kNone)
         << spec.name;
   }

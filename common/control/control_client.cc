@@ -247,6 +247,10 @@ void ControlClient::OnPush(const Reply& reply) {
   }
   if (push->kind == ControlPush::Kind::kMap) {
     OnMap(std::move(push->map));
+  } else if (push->kind == ControlPush::Kind::kProxies) {
+    if (options_.on_proxies != nullptr && push->namespace_name == status_.namespace_name) {
+      options_.on_proxies(push->proxies);
+    }
   } else if (push->kind == ControlPush::Kind::kFree &&
              push->namespace_name == status_.namespace_name) {
     KVS_LOG(kWarning, "namespace '{}' needs this process no more", push->namespace_name);

@@ -44,6 +44,8 @@ struct ControlClientOptions {
   std::function<void(SlotMapPtr map)> on_map;
   // This process belongs to `namespace_name` no more.  May be empty.
   std::function<void(const std::string& namespace_name)> on_free;
+  // These proxies of the namespace are online, this one included.  May be empty.
+  std::function<void(const std::vector<ShardNode>& proxies)> on_proxies;
   // Returns an object of figures for operators.  May be empty.
   std::function<Json()> stats;
 

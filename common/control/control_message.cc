@@ -1,5 +1,7 @@
 #include "common/control/control_message.h"
 
+#include <utility>
+
 #include "common/resp/resp_writer.h"
 
 namespace kvs {
@@ -115,13 +117,50 @@ void EncodeFreePush(std::string_view namespace_name, std::string* out) {
   writer.Bulk(namespace_name);
 }
 
+void EncodeProxiesPush(std::string_view namespace_name, const std::vector<ShardNode>& proxies,
+                       std::string* out) {
+  Json list = Json::MakeArray();
+  for (const ShardNode& proxy : proxies) {
+    list.Append(Json::MakeObject({{"id", proxy.id}, {"address", FormatAddress(proxy.address)}}));
+  }
+  RespWriter writer(3, out);
+  writer.Push(3);
+  writer.Bulk("proxies");
+  writer.Bulk(namespace_name);
+  writer.Bulk(Json::MakeObject({{"proxies", std::move(list)}}).ToString());
+}
+
+namespace {
+
+Result<std::vector<ShardNode>> ParseProxies(std::string_view text) {
+  KVS_ASSIGN_OR_RETURN(const Json json, Json::Parse(text));
+  KVS_ASSIGN_OR_RETURN(const Json::Array* list, json.GetArray("proxies"));
+  if (list->empty() || list->size() > kMaxShards) {
+    return Status::InvalidArgument("'proxies' is empty or too long");
+  }
+  std::vector<ShardNode> proxies;
+  for (const Json& element : *list) {
+    ShardNode proxy;
+    KVS_ASSIGN_OR_RETURN(proxy.id, element.GetString("id"));
+    if (!IsValidNodeId(proxy.id)) {
+      return Status::InvalidArgument("'id' is not 40 lower case hexadecimal digits");
+    }
+    KVS_ASSIGN_OR_RETURN(const std::string address, element.GetString("address"));
+    KVS_ASSIGN_OR_RETURN(proxy.address, ParseAddress(address));
+    proxies.push_back(std::move(proxy));
+  }
+  return proxies;
+}
+
+}  // namespace
+
 Result<ControlPush> ParseControlPush(const Reply& push) {
   if (push.type != Reply::Type::kPush || push.elements.empty() || !push.elements[0].is_string()) {
     return Status::InvalidArgument("a push begins with its kind");
   }
   ControlPush result;
   const std::string& kind = push.elements[0].text;
-  const size_t wanted = kind == "map" ? 3 : kind == "free" ? 2 : 0;
+  const size_t wanted = kind == "map" || kind == "proxies" ? 3 : kind == "free" ? 2 : 0;
   if (wanted == 0) {
     return result;
   }
@@ -131,6 +170,11 @@ Result<ControlPush> ParseControlPush(const Reply& push) {
   result.namespace_name = push.elements[1].text;
   if (kind == "free") {
     result.kind = ControlPush::Kind::kFree;
+    return result;
+  }
+  if (kind == "proxies") {
+    result.kind = ControlPush::Kind::kProxies;
+    KVS_ASSIGN_OR_RETURN(result.proxies, ParseProxies(push.elements[2].text));
     return result;
   }
   result.kind = ControlPush::Kind::kMap;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/address.h"
 #include "common/base/status.h"
@@ -67,16 +68,20 @@ struct Heartbeat {
 
 // What the config server sends without being asked.
 struct ControlPush {
-  enum class Kind : uint8_t { kMap, kFree, kUnknown };
+  enum class Kind : uint8_t { kMap, kFree, kProxies, kUnknown };
   Kind kind = Kind::kUnknown;
   std::string namespace_name;
-  SlotMapPtr map;  // Of kMap.
+  SlotMapPtr map;                  // Of kMap.
+  std::vector<ShardNode> proxies;  // Of kProxies.
 };
 
 // Append the push that publishes a map, or tells that the receiver belongs to `namespace_name` no
 // more.
 void EncodeMapPush(const SlotMap& map, std::string* out);
 void EncodeFreePush(std::string_view namespace_name, std::string* out);
+// Appends the push that tells a proxy which proxies of its namespace are online, itself included.
+void EncodeProxiesPush(std::string_view namespace_name, const std::vector<ShardNode>& proxies,
+                       std::string* out);
 
 // Reads a push.  Kinds that we do not know are kUnknown: a newer server may send them.
 //   kInvalidArgument: it has not the form of its kind, or as SlotMap::Parse()

@@ -10,6 +10,7 @@
 #include "common/base/file.h"
 #include "common/base/random.h"
 #include "common/control/secret_file.h"
+#include "common/resp/resp_writer.h"
 
 namespace kvs {
 namespace {
@@ -112,6 +113,40 @@ TEST(ControlMessageTest, BadPushesAreRefusedAndUnknownOnesAreNot) {
   EncodeMapPush(*MakeMap(), &bytes);
   bytes.replace(bytes.find("$4\r\nmain"), 8, "$4\r\nmein");
   EXPECT_FALSE(parse(bytes).ok());
+}
+
+TEST(ControlMessageTest, TheProxiesOfANamespaceTravelAsAList) {
+  const ShardNode a{std::string(kNodeIdSize, 'a'), {"10.0.0.1", 7400}};
+  const ShardNode b{std::string(kNodeIdSize, 'b'), {"::1", 7401}};
+  std::string bytes;
+  EncodeProxiesPush("main", {a, b}, &bytes);
+
+  const Result<ControlPush> push = ParseControlPush(*ParseReply(bytes));
+  ASSERT_TRUE(push.ok()) << push.status().ToString();
+  EXPECT_EQ(push->kind, ControlPush::Kind::kProxies);
+  EXPECT_EQ(push->namespace_name, "main");
+  EXPECT_EQ(push->proxies, (std::vector<ShardNode>{a, b}));
+  EXPECT_EQ(bytes,
+            ">3\r\n$7\r\nproxies\r\n$4\r\nmain\r\n$162\r\n"
+            "{\"proxies\":[{\"id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"address\":"
+            "\"10.0.0.1:7400\"},{\"id\":\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\",\"address\":"
+            "\"[::1]:7401\"}]}\r\n");
+
+  const auto parse = [](const std::string& payload) {
+    std::string text;
+    RespWriter writer(3, &text);
+    writer.Push(3);
+    writer.Bulk("proxies");
+    writer.Bulk("main");
+    writer.Bulk(payload);
+    return ParseControlPush(*ParseReply(text)).ok();
+  };
+  EXPECT_FALSE(parse("{}"));
+  EXPECT_FALSE(parse(R"({"proxies":[]})"));
+  EXPECT_FALSE(parse(R"({"proxies":[1]})"));
+  EXPECT_FALSE(parse(R"({"proxies":[{"id":"a","address":"h:1"}]})"));
+  EXPECT_FALSE(parse(R"({"proxies":[{"id":")" + a.id + R"(","address":"h"}]})"));
+  EXPECT_TRUE(parse(R"({"proxies":[{"id":")" + a.id + R"(","address":"h:1","new":2}]})"));
 }
 
 TEST(SecretFileTest, OnlyTheOwnersFileIsRead) {

@@ -47,8 +47,8 @@ struct ProgramSpec {
   Status (*validate)(const Options&);
   // Returns the program's reference page besides its options: metrics, API.
   std::string (*reference)();
-  // What CONFIG GET shows besides the options.
-  ConfigPairs constants;
+  // Returns what CONFIG GET shows besides the options; nullptr for nothing.
+  ConfigPairs (*constants)(const Options& options) = nullptr;
   std::vector<ProgramTool> tools = {};
 
   std::vector<ToolFlag> tool_flags() const {
@@ -156,8 +156,10 @@ int RunProgram(const ProgramSpec<Options>& spec, int argc, char** argv,
     WarnOfFewFiles(files, options.maxclients);
   }
   if (status.ok()) {
+    const ConfigPairs constants =
+        spec.constants == nullptr ? ConfigPairs() : spec.constants(options);
     ConfigStore<Options> config(spec.rows(), std::move(options), line->file, spec.validate,
-                                spec.constants);
+                                constants);
     status = serve(*line, &config);
   }
   if (!status.ok()) {

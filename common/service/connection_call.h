@@ -31,9 +31,10 @@ bool IsPrintableName(std::string_view text);
 // Words what Redis says to too many arguments of a subcommand.
 void FailArgumentCount(ConnectionCall* call);
 
-// CLIENT, SLOWLOG, LATENCY: the rows whose names begin so.
+// CLIENT, SLOWLOG, LATENCY: the rows whose names begin so.  CLUSTER: those of its group.
 void AnswerClient(CommandId id, ConnectionCall* call);
 void AnswerSlowLog(CommandId id, ConnectionCall* call);
 void AnswerLatency(CommandId id, ConnectionCall* call);
+void AnswerCluster(CommandId id, ConnectionCall* call);
 
 }  // namespace kvs

@@ -117,6 +117,7 @@ void Reset(Call* call) {
   client->info->no_touch.store(false, std::memory_order_relaxed);
   client->info->monitor.store(false, std::memory_order_relaxed);
   client->replies_off = false;
+  client->knows_topology = false;
   *call->muted = false;
   RespWriter(2, call->reply.out()).Simple("RESET");
 }
@@ -286,6 +287,9 @@ void Shutdown(Call* call) {
 
 void Answer(CommandId id, Call* call) {
   const std::string_view name = call->spec.name;
+  if (call->spec.group == Group::kCluster) {
+    return AnswerCluster(id, call);
+  }
   if (name.starts_with("client|")) {
     return AnswerClient(id, call);
   }

@@ -1,6 +1,6 @@
-// The commands that node and proxy answer alike: AUTH, HELLO, CLIENT, COMMAND, CONFIG, ECHO, INFO,
-// LATENCY, LOLWUT, MEMORY but for USAGE, MONITOR, OBJECT HELP, PING, QUIT, RESET, SELECT, SHUTDOWN,
-// SLOWLOG, TIME.
+// The commands that node and proxy answer alike: AUTH, HELLO, CLIENT, CLUSTER, COMMAND, CONFIG,
+// ECHO, INFO, LATENCY, LOLWUT, MEMORY but for USAGE, MONITOR, OBJECT HELP, PING, QUIT, RESET,
+// SELECT, SHUTDOWN, SLOWLOG, TIME.
 //
 // They are about the connection and the process, never about data.  What differs between the
 // programs (the text of INFO, the options) comes through ServiceContext.
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/cluster/cluster_view.h"
 #include "common/command/command_table.h"
 #include "common/command/renamed_commands.h"
 #include "common/config/config_store.h"
@@ -39,6 +40,8 @@ struct ClientState {
   // CLIENT REPLY: the session drops the replies of commands that begin with one of these.
   bool replies_off = false;
   bool skip_next_reply = false;
+  // It has asked who serves which slots, so it knows that there are several to ask.
+  bool knows_topology = false;
 };
 
 // Asked by a session before each command: whether its reply is to be dropped.
@@ -59,6 +62,7 @@ struct ServiceContext {
   MetricRegistry* metrics = nullptr;
   Clock* clock = nullptr;
   std::string requirepass;  // Empty: no password.  Updated when options change.
+  ClusterViewPtr cluster;   // Null: not part of a cluster.  Updated when it changes.
   std::string mode = "standalone";
   std::string role = "master";
   std::function<std::vector<InfoSection>()> info_sections;
@@ -67,10 +71,15 @@ struct ServiceContext {
   std::function<Status(bool force)> shutdown;
 };
 
+// Whether the command is one about a cluster and there is none: kClusterDisabledError.
+inline bool NeedsCluster(const CommandSpec& spec, const ServiceContext& service) {
+  return spec.group == Group::kCluster && service.cluster == nullptr;
+}
+
 // Answers one request whose row is a KVS_PROXY_COMMAND or KVS_CONTAINER row; writes exactly one
 // reply, or none for what is not answered.  `*muted` says whether the reply is to be dropped;
 // what turns replies on again clears it.  Returns whether the reply is an error.
-// REQUIRES: the arity has been checked
+// REQUIRES: the arity has been checked, and NeedsCluster() is false
 bool AnswerConnectionCommand(const CommandSpec& spec, CommandArgs args, ServiceContext* service,
                              ClientState* client, std::string* out, bool* muted);
 

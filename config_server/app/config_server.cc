@@ -18,6 +18,8 @@ namespace {
 // Operators and registrations; more than this is a flood.
 constexpr size_t kMaxWaitingChanges = kMaxControlLinks + 1024;
 constexpr int64_t kForgetMillis = 60'000;
+// Proxies that come and go together are told of in one message.
+constexpr int64_t kSyncProxiesMillis = 20;
 constexpr uint64_t kMaxBootstrapBytes = 1 << 20;
 
 }  // namespace
@@ -51,6 +53,7 @@ void ConfigServer::Stop() {
   loop_->Cancel(std::exchange(forget_, kNoTimer));
   http_.reset();
   control_.reset();
+  loop_->Cancel(std::exchange(sync_proxies_, kNoTimer));
   worker_.reset();
   changes_.clear();
   store_.reset();
@@ -164,6 +167,7 @@ void ConfigServer::Admit(LinkId link, const Registration& registration) {
           reply.namespace_name, registration.epoch, registration.map_namespace);
   control_->FinishRegistration(link, reply);
   Sync(member, /*anew=*/true);
+  SyncProxiesSoon();
   TryBootstrap();
 }
 
@@ -181,6 +185,7 @@ void ConfigServer::OnLinkClosed(LinkId link) {
     KVS_LOG(kInfo, "{} {} at {} is offline", ControlKindName(member->registration.kind),
             member->registration.id, FormatAddress(member->registration.address));
     members_.Detach(link, loop_->now_ms());
+    SyncProxiesSoon();
   }
 }
 
@@ -292,6 +297,32 @@ void ConfigServer::SyncAll() {
   for (auto& [key, member] : members_.all()) {
     if (member.online()) {
       Sync(&member, /*anew=*/false);
+    }
+  }
+  SyncProxiesSoon();
+}
+
+// A push may close a link, and many come and go at a time: so in a turn of its own, for all of
+// them.
+void ConfigServer::SyncProxiesSoon() {
+  if (sync_proxies_ == kNoTimer) {
+    sync_proxies_ = loop_->After(kSyncProxiesMillis, [this] {
+      sync_proxies_ = kNoTimer;
+      SyncProxies();
+    });
+  }
+}
+
+void ConfigServer::SyncProxies() {
+  const std::map<std::string, std::string> pushes = members_.ProxiesPushes(topology_);
+  for (auto& [key, member] : members_.all()) {
+    if (!member.online() || member.registration.kind != ControlKind::kProxy) {
+      continue;
+    }
+    const auto push = pushes.find(members_.NamespaceOf(member, topology_));
+    if (push != pushes.end() && push->second != member.pushed_proxies) {
+      member.pushed_proxies = push->second;
+      control_->Push(member.link, push->second);
     }
   }
 }

@@ -77,6 +77,9 @@ class ConfigServer : public ConfigApiBackend, private ControlHost {
   // Tells a member what has changed for it since it was told last, everything if `anew`.
   void Sync(Member* member, bool anew);
   void SyncAll();
+  // Soon tells the proxies of each namespace of each other, where that has changed.
+  void SyncProxiesSoon();
+  void SyncProxies();
 
   EventLoop* const loop_;
   const ConfigOptions options_;
@@ -96,6 +99,7 @@ class ConfigServer : public ConfigApiBackend, private ControlHost {
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<HttpServer> http_;
   TimerId forget_ = kNoTimer;
+  TimerId sync_proxies_ = kNoTimer;
 };
 
 }  // namespace kvs

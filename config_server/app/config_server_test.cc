@@ -26,6 +26,7 @@ constexpr const char* kSecret = "0123456789abcdef0123456789abcdef";
 struct Process {
   SlotMapPtr map;
   std::vector<std::string> freed;
+  std::vector<ShardNode> proxies;
   std::unique_ptr<ControlClient> link;
 };
 
@@ -64,6 +65,7 @@ class ConfigServerTest : public testing::Test {
     options.id = std::string(kNodeIdSize - 1, '0') + std::to_string(number);
     options.address = {"127.0.0.1", static_cast<uint16_t>(6000 + number)};
     options.on_map = [raw](const SlotMapPtr& map) { raw->map = map; };
+    options.on_proxies = [raw](const std::vector<ShardNode>& proxies) { raw->proxies = proxies; };
     options.on_free = [raw](const std::string& name) { raw->freed.push_back(name); };
     process->link = std::make_unique<ControlClient>(&loop_, std::move(options));
     process->link->Start();
@@ -143,6 +145,26 @@ TEST_F(ConfigServerTest, ANamespaceReachesEverybodyAndSurvivesARestart) {
   StartProcess(ControlKind::kProxy, 3);
   ASSERT_TRUE(Until([&] { return AllAtEpoch(1); }));
   EXPECT_EQ(processes_[0]->map->ToJson(), before);
+}
+
+TEST_F(ConfigServerTest, ProxiesOfANamespaceHearOfEachOther) {
+  StartServer();
+  Process* const node = StartProcess(ControlKind::kNode, 1);
+  Process* const first = StartProcess(ControlKind::kProxy, 2);
+  ASSERT_TRUE(Until([&] { return AllConnected(); }));
+  EXPECT_TRUE(first->proxies.empty()) << "there is no namespace yet";
+  Http("POST", "/api/v1/namespaces", R"({"name":"main","shards":1})");
+  ASSERT_TRUE(Until([&] { return first->proxies.size() == 1; }));
+
+  Process* const second = StartProcess(ControlKind::kProxy, 3);
+  ASSERT_TRUE(Until([&] { return first->proxies.size() == 2 && second->proxies.size() == 2; }));
+  EXPECT_EQ(first->proxies, second->proxies);
+  EXPECT_EQ(first->proxies[1].address, (NodeAddress{"127.0.0.1", 6003}));
+
+  second->link->Stop();
+  ASSERT_TRUE(Until([&] { return first->proxies.size() == 1; }));
+  EXPECT_EQ(first->proxies[0].address.port, 6002);
+  EXPECT_TRUE(node->proxies.empty());
 }
 
 TEST_F(ConfigServerTest, LinksComeBackByThemselvesAfterARestart) {

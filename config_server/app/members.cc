@@ -83,6 +83,22 @@ std::set<std::string> Members::OnlineNodes() const {
   return ids;
 }
 
+std::map<std::string, std::string> Members::ProxiesPushes(const Topology& topology) const {
+  std::map<std::string, std::vector<ShardNode>> proxies;
+  for (const auto& [key, member] : members_) {
+    if (member.online() && member.registration.kind == ControlKind::kProxy) {
+      proxies[NamespaceOf(member, topology)].push_back(
+          {member.registration.id, member.registration.address});
+    }
+  }
+  proxies.erase("");
+  std::map<std::string, std::string> pushes;
+  for (const auto& [name, list] : proxies) {
+    EncodeProxiesPush(name, list, &pushes[name]);
+  }
+  return pushes;
+}
+
 size_t Members::OnlineCount(ControlKind kind) const {
   return static_cast<size_t>(
       std::count_if(members_.begin(), members_.end(), [&](const auto& entry) {

@@ -29,6 +29,7 @@ struct Member {
   // What the process has been told last; a namespace without an epoch never stands here.
   std::string pushed_namespace;
   uint64_t pushed_epoch = 0;
+  std::string pushed_proxies;  // The push that named the proxies; empty: none yet.
 
   bool online() const { return link != kNoLink; }
 };
@@ -52,6 +53,8 @@ class Members {
   // Returns the namespace that a process belongs to now; empty if none.
   std::string NamespaceOf(const Member& member, const Topology& topology) const;
   std::set<std::string> OnlineNodes() const;
+  // Returns the pushes that name the proxies of each namespace that are online.
+  std::map<std::string, std::string> ProxiesPushes(const Topology& topology) const;
   size_t OnlineCount(ControlKind kind) const;
   // Returns all nodes of the topology, or all proxies, in the order of their addresses.
   std::vector<MemberView> Views(ControlKind kind, const Topology& topology, int64_t now_ms) const;

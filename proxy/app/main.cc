@@ -58,6 +58,16 @@ Status Serve(const CommandLine& line, ConfigStore<ProxyOptions>* config) {
   return Status::Ok();
 }
 
+// Options of Redis that tools ask for and that have one truthful answer here.
+ConfigPairs Constants(const ProxyOptions& options) {
+  return {{"save", ""},
+          {"appendonly", "no"},
+          {"databases", "1"},
+          {"maxmemory", "0"},
+          {"cluster-enabled", options.cluster_emulation == "no" ? "no" : "yes"},
+          {"enable-debug-command", "no"}};
+}
+
 std::string Reference() {
   return "## Metrics of `kv_proxy`\n\n" + MetricsMarkdown("kvs_proxy_", ProxyMetricRows());
 }
@@ -72,11 +82,6 @@ int main(int argc, char** argv) {
       .rows = &kvs::ProxyOptionRows,
       .validate = &kvs::ValidateProxyOptions,
       .reference = &kvs::Reference,
-      .constants = {{"save", ""},
-                    {"appendonly", "no"},
-                    {"databases", "1"},
-                    {"maxmemory", "0"},
-                    {"cluster-enabled", "no"},
-                    {"enable-debug-command", "no"}}};
+      .constants = &kvs::Constants};
   return kvs::RunProgram(spec, argc, argv, &kvs::Serve);
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/base/address.h"
 #include "common/command/renamed_commands.h"
 #include "common/net/socket.h"
@@ -18,23 +20,73 @@ const std::vector<OptionRow>& ProxyOptionRows() {
   return rows;
 }
 
+namespace {
+
+bool IsWildcard(std::string_view host) {
+  return host == "0.0.0.0" || host == "::" || host == "*";
+}
+
+Status ValidatePoolOptions(const ProxyOptions& options) {
+  KVS_ASSIGN_OR_RETURN(const std::vector<PoolServer> servers, ParsePool(options));
+  if (!options.hash_tag.empty() && options.hash_tag.size() != 2) {
+    return Status::InvalidArgument("hash-tag has two characters, or none");
+  }
+  if (options.distribution != "slots") {
+    return servers.empty() ? Status::InvalidArgument("distribution needs servers") : Status::Ok();
+  }
+  if (options.server_failure != "error" || !options.hash_tag.empty()) {
+    return Status::InvalidArgument(
+        "server-failure remove and hash-tag need distribution ketama or modula");
+  }
+  for (const PoolServer& server : servers) {
+    if (server.weight != 1) {
+      return Status::InvalidArgument("weights of servers need distribution ketama or modula");
+    }
+  }
+  return Status::Ok();
+}
+
+Status ValidateClusterOptions(const ProxyOptions& options) {
+  if (options.cluster_emulation != "peers") {
+    return options.cluster_peers.empty()
+               ? Status::Ok()
+               : Status::InvalidArgument("cluster-peers needs cluster-emulation peers");
+  }
+  if (options.announce.empty() && !options.bind.empty() && IsWildcard(options.bind.front())) {
+    return Status::InvalidArgument(
+        "cluster-emulation peers needs announce: clients cannot connect to a wildcard address");
+  }
+  if (options.servers.empty() != options.cluster_peers.empty()) {
+    return Status::InvalidArgument(
+        "cluster-emulation peers needs cluster-peers with servers, and not with config-servers");
+  }
+  for (const std::string& text : options.cluster_peers) {
+    KVS_RETURN_IF_ERROR(ParseAddress(text).status());
+  }
+  if (!options.cluster_peers.empty() &&
+      std::count(options.cluster_peers.begin(), options.cluster_peers.end(), options.announce) !=
+          1) {
+    return Status::InvalidArgument("cluster-peers needs announce, and has to name it once");
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
 Status ValidateProxyOptions(const ProxyOptions& options) {
   if (options.servers.empty() == options.config_servers.empty()) {
     return Status::InvalidArgument(
         "give either config-servers (a cluster) or servers (plain Redis servers)");
   }
-  for (const StringList* list : {&options.servers, &options.config_servers}) {
-    for (const std::string& text : *list) {
-      const Result<NodeAddress> address = ParseAddress(text);
-      if (!address.ok()) {
-        return address.status();
-      }
-    }
+  for (const std::string& text : options.config_servers) {
+    KVS_RETURN_IF_ERROR(ParseAddress(text).status());
   }
+  KVS_RETURN_IF_ERROR(ValidatePoolOptions(options));
   if (!options.config_servers.empty() && options.cluster_secret_file.empty()) {
     return Status::InvalidArgument(
         "config-servers needs cluster-secret-file: the config server refuses strangers");
   }
+  KVS_RETURN_IF_ERROR(ValidateClusterOptions(options));
   KVS_RETURN_IF_ERROR(ModeFromOctalDigits(options.unixsocketperm).status());
   KVS_RETURN_IF_ERROR(RenamedCommands::Make(options.rename_command).status());
   if (ToInt(options.proto_max_bulk_len) > ToInt(options.client_query_buffer_limit)) {
@@ -42,6 +94,19 @@ Status ValidateProxyOptions(const ProxyOptions& options) {
         "proto-max-bulk-len must not be above client-query-buffer-limit");
   }
   return Status::Ok();
+}
+
+Result<std::vector<PoolServer>> ParsePool(const ProxyOptions& options) {
+  if (options.servers.size() > kMaxPoolServers) {
+    return Status::InvalidArgument(
+        fmt::format("servers has more than {} entries", kMaxPoolServers));
+  }
+  std::vector<PoolServer> servers;
+  for (const std::string& text : options.servers) {
+    KVS_ASSIGN_OR_RETURN(PoolServer server, ParsePoolServer(text));
+    servers.push_back(std::move(server));
+  }
+  return servers;
 }
 
 std::vector<MetricRow> ProxyMetricRows() {

@@ -10,6 +10,7 @@
 
 #include "common/config/option.h"
 #include "common/metrics/metrics.h"
+#include "proxy/hash/server_ring.h"
 
 namespace kvs {
 
@@ -23,6 +24,9 @@ using ProxyOptionsPtr = std::shared_ptr<const ProxyOptions>;
 const std::vector<OptionRow>& ProxyOptionRows();
 // Returns the first rule between options that is broken.
 Status ValidateProxyOptions(const ProxyOptions& options);
+
+// Returns the entries of option servers.  kInvalidArgument: quotes the one that is wrong
+Result<std::vector<PoolServer>> ParsePool(const ProxyOptions& options);
 
 enum ProxyMetric : int {
 #define KVS_METRIC(kind, name, help) kProxy_##name,

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kRatePeriodMs = 100;
 constexpr int64_t kStatusPeriodMs = 500;
+constexpr int64_t kRetryPeriodMs = 100;
 
 std::vector<std::string> CommandNames() {
   std::vector<std::string> names;
@@ -24,6 +25,12 @@ std::vector<std::string> CommandNames() {
     names.emplace_back(spec.name);
   }
   return names;
+}
+
+// With peers a client has to look who serves a slot, alone it sees one server: clients that find a
+// cluster refuse commands over several slots, which the proxy takes.
+std::string RedisMode(const ProxyOptions& options) {
+  return options.cluster_emulation == "peers" ? "cluster" : "standalone";
 }
 
 // Links connect to numeric addresses only: names are looked up here, in the main thread.
@@ -53,6 +60,7 @@ ProxyServer::~ProxyServer() {
 Status ProxyServer::Start() {
   KVS_RETURN_IF_ERROR(LoadId());
   KVS_RETURN_IF_ERROR(StartWorkers());
+  KVS_RETURN_IF_ERROR(StartEmulation());
   KVS_RETURN_IF_ERROR(StartRouting());
   for (const auto& worker : workers_) {
     worker->StartThread();
@@ -77,6 +85,7 @@ Status ProxyServer::Start() {
 
 void ProxyServer::Stop() {
   loop_->Cancel(status_timer_);
+  loop_->Cancel(std::exchange(retry_timer_, kNoTimer));
   loop_->Cancel(std::exchange(rate_timer_, kNoTimer));
   control_.reset();
   for (const auto& worker : workers_) {
@@ -121,6 +130,7 @@ Status ProxyServer::StartWorkers() {
   service.renames = &renames_;
   service.metrics = &metrics_;
   service.clock = loop_->clock();
+  service.mode = RedisMode(*start_options_);
   service.info_sections = [this] { return Info(); };
   service.shutdown = [this](bool /*force*/) {
     KVS_LOG(kInfo, "stopping: a client asked for it");
@@ -163,22 +173,101 @@ Status ProxyServer::ListenAll() {
 }
 
 Status ProxyServer::StartRouting() {
-  if (!start_options_->servers.empty()) {
-    std::vector<NodeAddress> servers;
-    for (const std::string& text : start_options_->servers) {
-      KVS_ASSIGN_OR_RETURN(const NodeAddress address, ParseAddress(text));
-      servers.push_back(address);
-    }
-    KVS_ASSIGN_OR_RETURN(RouteTablePtr table, Resolve(*RouteTable::FromServers(servers)));
-    SetTable(std::move(table));
-    return Status::Ok();
+  return start_options_->servers.empty() ? StartControl() : StartPool();
+}
+
+Status ProxyServer::StartPool() {
+  KVS_ASSIGN_OR_RETURN(pool_, ParsePool(*start_options_));
+  for (const PoolServer& server : pool_) {
+    KVS_ASSIGN_OR_RETURN(const std::vector<std::string> hosts, ResolveHost(server.address.host));
+    pool_addresses_.push_back({hosts.front(), server.address.port});
   }
-  return StartControl();
+  pool_health_ =
+      std::make_unique<PoolHealth>(pool_.size(), start_options_->server_retry_timeout.count());
+  RoutePool();
+  if (start_options_->server_failure == "remove") {
+    for (const auto& worker : workers_) {
+      worker->WatchFailures(static_cast<int>(start_options_->server_failure_limit),
+                            [this](const NodeAddress& address) {
+                              loop_->PostAlways([this, address] { OnServerFailure(address); });
+                            });
+    }
+    retry_timer_ = loop_->Every(kRetryPeriodMs, [this] { RetryServers(); });
+  }
+  return Status::Ok();
+}
+
+void ProxyServer::RoutePool() {
+  ServerRingPtr ring;
+  if (start_options_->distribution != "slots") {
+    const Result<KeyHash> hash = ParseKeyHash(start_options_->hash);
+    KVS_CHECK(hash.ok());  // One of the option's choices.
+    ring = std::make_shared<ServerRing>(
+        ServerRing::Options{.kind = start_options_->distribution == "ketama"
+                                        ? ServerRing::Kind::kKetama
+                                        : ServerRing::Kind::kModula,
+                            .hash = *hash,
+                            .hash_tag = start_options_->hash_tag},
+        pool_, pool_health_->live());
+  }
+  SetTable(RouteTable::FromServers(pool_addresses_, std::move(ring)));
+}
+
+void ProxyServer::OnServerFailure(const NodeAddress& address) {
+  bool changed = false;
+  for (size_t i = 0; i < pool_addresses_.size(); ++i) {
+    if (pool_addresses_[i] == address && pool_health_->OnFailure(i, loop_->now_ms())) {
+      KVS_LOG(kWarning, "server {} fails and is removed from the pool", FormatAddress(address));
+      changed = true;
+    }
+  }
+  if (changed) {
+    RoutePool();
+  }
+}
+
+void ProxyServer::RetryServers() {
+  if (pool_health_->OnTime(loop_->now_ms())) {
+    KVS_LOG(kInfo, "servers that were removed take part in the pool again");
+    RoutePool();
+  }
 }
 
 NodeAddress ProxyServer::AnnouncedAddress() const {
   const Result<NodeAddress> announced = ParseAddress(start_options_->announce);
   return announced.ok() ? *announced : NodeAddress{start_options_->bind.front(), port_};
+}
+
+// A proxy that has not heard of its peers yet shows itself alone, which serves as well.
+Status ProxyServer::StartEmulation() {
+  const std::string& emulation = start_options_->cluster_emulation;
+  if (emulation == "no") {
+    return Status::Ok();
+  }
+  if (emulation == "single" || start_options_->cluster_peers.empty()) {
+    const bool announced = ParseAddress(start_options_->announce).ok();
+    SetCluster(ClusterView::Single(id_, AnnouncedAddress(), announced));
+    return Status::Ok();
+  }
+  std::vector<ShardNode> peers;
+  for (const std::string& text : start_options_->cluster_peers) {
+    KVS_ASSIGN_OR_RETURN(const NodeAddress address, ParseAddress(text));
+    peers.push_back({DerivedNodeId(text), address});
+  }
+  SetCluster(ClusterView::Peers(DerivedNodeId(start_options_->announce), std::move(peers), 1));
+  return Status::Ok();
+}
+
+void ProxyServer::SetPeers(const std::vector<ShardNode>& proxies) {
+  if (start_options_->cluster_emulation == "peers") {
+    SetCluster(ClusterView::Peers(id_, proxies, control_->status().epoch));
+  }
+}
+
+void ProxyServer::SetCluster(const ClusterViewPtr& cluster) {
+  for (const auto& worker : workers_) {
+    worker->SetCluster(cluster);
+  }
 }
 
 Status ProxyServer::StartControl() {
@@ -203,6 +292,7 @@ Status ProxyServer::StartControl() {
     }
   }
   control.on_map = [this](const SlotMapPtr& map) { SetMap(map, /*keep=*/true); };
+  control.on_proxies = [this](const std::vector<ShardNode>& proxies) { SetPeers(proxies); };
   control.on_free = [this](const std::string& name) { LeaveNamespace(name); };
   control.stats = [this] {
     Json stats = Json::MakeObject();
@@ -289,7 +379,7 @@ std::vector<InfoSection> ProxyServer::Info() const {
   InfoSection server("Server");
   server.Add("redis_version", kRedisVersion)
       .Add("redis_build_id", kBuildCommit)
-      .Add("redis_mode", "standalone")
+      .Add("redis_mode", RedisMode(*start_options_))
       .Add("kvstore_version", kBuildVersion)
       .Add("arch_bits", 64)
       .Add("multiplexing_api", "epoll")
@@ -353,7 +443,7 @@ std::vector<InfoSection> ProxyServer::Info() const {
   sections.push_back(std::move(commands));
 
   InfoSection cluster("Cluster");
-  cluster.Add("cluster_enabled", 0);
+  cluster.Add("cluster_enabled", start_options_->cluster_emulation == "no" ? 0 : 1);
   sections.push_back(std::move(cluster));
   sections.push_back(std::move(InfoSection("Keyspace")));
 
@@ -373,7 +463,11 @@ std::vector<InfoSection> ProxyServer::Info() const {
     const auto slots = std::count(table->slot_to_shard.begin(), table->slot_to_shard.end(),
                                   static_cast<int16_t>(i));
     kvstore.Add(fmt::format("shard{}", i),
-                fmt::format("address={},slots={}", FormatAddress(table->shards[i]), slots));
+                fmt::format("address={},{}={}", FormatAddress(table->shards[i]),
+                            table->ring == nullptr ? "slots" : "live",
+                            table->ring == nullptr ? slots
+                            : table->ring->live(i) ? 1
+                                                   : 0));
   }
   sections.push_back(std::move(kvstore));
   return sections;

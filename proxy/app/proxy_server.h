@@ -17,6 +17,7 @@
 #include "common/service/client_registry.h"
 #include "proxy/app/proxy_options.h"
 #include "proxy/app/proxy_worker.h"
+#include "proxy/hash/pool_health.h"
 
 namespace kvs {
 
@@ -41,6 +42,11 @@ class ProxyServer {
   Status StartWorkers();
   Status ListenAll();
   Status StartRouting();
+  Status StartPool();
+  // Routes by the servers of the pool that take part now.
+  void RoutePool();
+  void OnServerFailure(const NodeAddress& address);
+  void RetryServers();
   Status StartControl();
   void SetMap(const SlotMapPtr& map, bool keep);
   void LeaveNamespace(const std::string& name);
@@ -48,6 +54,10 @@ class ProxyServer {
   void PublishControlStatus();
   void SampleRates();
   NodeAddress AnnouncedAddress() const;
+  Status StartEmulation();
+  // Shows the proxies to clients as the nodes of a cluster.
+  void SetPeers(const std::vector<ShardNode>& proxies);
+  void SetCluster(const ClusterViewPtr& cluster);
 
   EventLoop* const loop_;
   ConfigStore<ProxyOptions>* const config_;
@@ -65,6 +75,11 @@ class ProxyServer {
   std::vector<std::unique_ptr<ProxyWorker>> workers_;
   std::unique_ptr<ControlClient> control_;
   TimerId status_timer_ = kNoTimer;
+  TimerId retry_timer_ = kNoTimer;
+  // Of option servers; their addresses are resolved.
+  std::vector<PoolServer> pool_;
+  std::vector<NodeAddress> pool_addresses_;
+  std::unique_ptr<PoolHealth> pool_health_;
   TimerId rate_timer_ = kNoTimer;
   RateMeter request_rate_;
   RateMeter input_rate_;

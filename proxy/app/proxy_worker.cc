@@ -38,7 +38,10 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Metric
       monitor_outlet_([this] { loop_.PostAlways([this] { ShowMonitored(); }); }) {
   ApplyOptions();
   loop_.AddTurnHook(this);
-  loop_.Every(kDeadlineCheckMs, [this] { links_.CheckDeadlines(); });
+  loop_.Every(kDeadlineCheckMs, [this] {
+    links_.CheckDeadlines();
+    ReportFailures();
+  });
   loop_.Every(kHousekeepingMs, [this] {
     PublishMetrics();
     CloseIdle();
@@ -63,6 +66,24 @@ Status ProxyWorker::Listen(UniqueFd socket) {
   listeners_.push_back(std::make_unique<Listener>(
       &loop_, std::move(socket), [this](UniqueFd fd) { OnAccept(std::move(fd)); }));
   return listeners_.back()->Start();
+}
+
+void ProxyWorker::WatchFailures(int limit, std::function<void(const NodeAddress&)> on_failure) {
+  failure_limit_ = limit;
+  on_failure_ = std::move(on_failure);
+}
+
+void ProxyWorker::ReportFailures() {
+  if (on_failure_ == nullptr) {
+    return;
+  }
+  for (const auto& [address, link] : links_.links()) {
+    const int failures = link->failures_in_row();
+    const int before = std::exchange(reported_failures_[address], failures);
+    if (failures != before && failures >= failure_limit_) {
+      on_failure_(address);
+    }
+  }
 }
 
 void ProxyWorker::StartThread() {
@@ -110,6 +131,13 @@ void ProxyWorker::SetOptions(ProxyOptionsPtr options) {
   loop_.PostAlways([this, options = std::move(options)]() mutable {
     options_ = std::move(options);
     ApplyOptions();
+  });
+}
+
+void ProxyWorker::SetCluster(ClusterViewPtr cluster) {
+  loop_.PostAlways([this, cluster = std::move(cluster)]() mutable {
+    service_.cluster = std::move(cluster);
+    router_.SetShare(service_.cluster->own_slots());
   });
 }
 

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -27,6 +29,9 @@ class ProxyWorker : public SessionHost, public TurnHook {
 
   // Before StartThread().
   Status Listen(UniqueFd socket);
+  // Before StartThread().  `on_failure` is called by the loop for each further failure of a node
+  // that has failed so often in a row.
+  void WatchFailures(int limit, std::function<void(const NodeAddress&)> on_failure);
   void StartThread();
   // Any thread: closes the listeners and gives requests in flight until the deadline; Join() waits
   // for the thread's end.
@@ -35,6 +40,8 @@ class ProxyWorker : public SessionHost, public TurnHook {
   // Any thread.
   void SetTable(RouteTablePtr table);
   void SetOptions(ProxyOptionsPtr options);
+  // What CLUSTER commands show from now on.
+  void SetCluster(ClusterViewPtr cluster);
 
   void OnTurnEnd() override;
 
@@ -59,6 +66,7 @@ class ProxyWorker : public SessionHost, public TurnHook {
   void ResumePaused();
   void ForgetMonitor(ProxySession* session);
   void ShowMonitored();
+  void ReportFailures();
   void Drain(int64_t deadline_ms);
 
   ServiceContext service_;
@@ -78,6 +86,9 @@ class ProxyWorker : public SessionHost, public TurnHook {
   std::vector<ProxySession*> monitors_;
   MonitorOutlet monitor_outlet_;
   std::atomic<bool> kill_posted_{false};
+  int failure_limit_ = 0;
+  std::function<void(const NodeAddress&)> on_failure_;  // Empty: nobody asks.
+  std::map<NodeAddress, int> reported_failures_;
   Thread thread_;
 };
 

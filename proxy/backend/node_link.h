@@ -97,6 +97,8 @@ class NodeLink : public IoHandler {
   bool needs_flush() const { return state_ == State::kReady && !output_.empty() && !blocked_; }
   bool connected() const { return state_ == State::kReady; }
   size_t in_flight() const { return in_flight_.size(); }
+  // Connections that failed or broke since the last reply.
+  int failures_in_row() const { return failures_in_row_; }
   const LinkStats& stats() const { return stats_; }
   const Status& last_error() const { return last_error_; }
 

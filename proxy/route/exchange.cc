@@ -308,8 +308,8 @@ void Exchange::RewriteCursor(std::string_view reply) {
   if (shaped && cursor != 0) {
     fits = !__builtin_mul_overflow(cursor, uint64_t{scan_shards_}, &next) &&
            !__builtin_add_overflow(next, uint64_t{scan_shard_}, &next);
-  } else if (shaped && scan_shard_ + 1 < scan_shards_) {
-    next = scan_shard_ + 1;
+  } else if (shaped) {
+    next = scan_next_;
   }
   RespWriter writer(protocol_, &text_);
   if (!fits) {

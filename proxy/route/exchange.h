@@ -110,6 +110,7 @@ class Exchange final : public ReplySink {
   bool written_ = false;  // By the session, or nobody wants it.
   uint32_t parts_left_ = 0;
   uint32_t scan_shard_ = 0;   // kScan: who was asked,
+  uint32_t scan_next_ = 0;    // who comes next (0: nobody),
   uint32_t scan_shards_ = 0;  // and of how many.
   uint64_t random_ = 0;       // kAnyOf
   Slice reply_;               // A reply kept as it came,

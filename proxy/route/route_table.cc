@@ -1,6 +1,16 @@
 #include "proxy/route/route_table.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace kvs {
+
+int RouteTable::HomeSlot(size_t shard) const {
+  const auto found =
+      std::find(slot_to_shard.begin(), slot_to_shard.end(), static_cast<int16_t>(shard));
+  return found != slot_to_shard.end() ? static_cast<int>(found - slot_to_shard.begin())
+                                      : static_cast<int>(shard * kSlotCount / shards.size());
+}
 
 RouteTablePtr RouteTable::FromMap(const SlotMap& map) {
   auto table = std::make_shared<RouteTable>();
@@ -16,11 +26,12 @@ RouteTablePtr RouteTable::FromMap(const SlotMap& map) {
   return table;
 }
 
-RouteTablePtr RouteTable::FromServers(const std::vector<NodeAddress>& servers) {
+RouteTablePtr RouteTable::FromServers(const std::vector<NodeAddress>& servers, ServerRingPtr ring) {
   KVS_CHECK(!servers.empty());
   auto table = std::make_shared<RouteTable>();
   table->known = true;
   table->shards = servers;
+  table->ring = std::move(ring);
   for (size_t slot = 0; slot < kSlotCount; ++slot) {
     table->slot_to_shard[slot] = static_cast<int16_t>(slot * servers.size() / kSlotCount);
   }

@@ -1,7 +1,7 @@
 // RouteTable: which shard serves which slot, at one epoch; what a loop routes by.
 //
-// It is made of the config server's slot map, or of a static list of servers over which the slots
-// are spread evenly.
+// It is made of the config server's slot map, or of a static list of servers: the slots are spread
+// over them evenly, or keys go by consistent hashing and slots have no meaning.
 //
 // Threads: immutable; the main loop publishes a new one to each io loop.
 // Owner:   shared.
@@ -17,6 +17,7 @@
 #include "common/base/address.h"
 #include "common/slot/slot.h"
 #include "common/slot/slot_map.h"
+#include "proxy/hash/server_ring.h"
 
 namespace kvs {
 
@@ -27,10 +28,15 @@ struct RouteTable {
   std::vector<NodeAddress> shards;
   std::array<int16_t, kSlotCount> slot_to_shard;  // -1: nobody serves it.
 
+  ServerRingPtr ring;  // Says whose a key is, instead of the slots; usually there is none.
+  // The slot that stands for a shard: its first one, or where it would be if all had as many.
+  int HomeSlot(size_t shard) const;
+
   RouteTable() { slot_to_shard.fill(-1); }
   static std::shared_ptr<const RouteTable> FromMap(const SlotMap& map);
   // REQUIRES: at least one server
-  static std::shared_ptr<const RouteTable> FromServers(const std::vector<NodeAddress>& servers);
+  static std::shared_ptr<const RouteTable> FromServers(const std::vector<NodeAddress>& servers,
+                                                       ServerRingPtr ring = nullptr);
 };
 using RouteTablePtr = std::shared_ptr<const RouteTable>;
 

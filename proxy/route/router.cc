@@ -55,6 +55,26 @@ void Router::SetTable(RouteTablePtr table) {
     shard_links_.push_back(links_->Get(address));
   }
   links_->Retain(table_->shards);
+  UpdateShare();
+}
+
+void Router::SetShare(std::vector<SlotRange> share) {
+  share_ = std::move(share);
+  UpdateShare();
+}
+
+void Router::UpdateShare() {
+  all_shards_.clear();
+  share_shards_.clear();
+  for (size_t i = 0; i < table_->shards.size(); ++i) {
+    const int home = table_->HomeSlot(i);
+    all_shards_.push_back(static_cast<uint32_t>(i));
+    for (const SlotRange& range : share_) {
+      if (range.first <= home && home <= range.last) {
+        share_shards_.push_back(static_cast<uint32_t>(i));
+      }
+    }
+  }
 }
 
 Result<int> Router::ShardOfSlot(int slot) const {
@@ -69,22 +89,43 @@ Result<int> Router::ShardOfSlot(int slot) const {
   return Status::Unavailable("Hash slot not served");
 }
 
+Result<int> Router::ShardOfKey(std::string_view key) const {
+  if (table_->ring == nullptr) {
+    return ShardOfSlot(SlotOf(key));
+  }
+  const int shard = table_->ring->Find(key);
+  if (shard < 0) {
+    return Status::Unavailable("all servers of the pool have failed and are removed for a while");
+  }
+  return shard;
+}
+
+bool Router::BelongTogether(std::string_view a, std::string_view b) const {
+  return table_->ring == nullptr ? SlotOf(a) == SlotOf(b)
+                                 : table_->ring->Find(a) == table_->ring->Find(b);
+}
+
 Result<int> Router::ShardOfKeys(const CommandSpec& spec, CommandArgs args) {
   const KeyPositions keys = FindKeys(spec, args);
   if (keys.count == 0) {
     return ShardOfSlot(0);  // The command itself words the error; any node can.
   }
-  const int slot = SlotOf(args[keys.first]);
   for (size_t i = 1; i < keys.count; ++i) {
-    if (SlotOf(args[keys.index(i)]) != slot) {
+    if (!BelongTogether(args[keys.first], args[keys.index(i)])) {
       return Status::CrossSlot();
     }
   }
-  return ShardOfSlot(slot);
+  return ShardOfKey(args[keys.first]);
+}
+
+Result<int> Router::ShardOfNamedSlot(CommandArgs args) const {
+  int64_t slot = 0;
+  const bool named = ParseInt64(args[2], &slot) && slot >= 0 && slot < kSlotCount;
+  return ShardOfSlot(named ? static_cast<int>(slot) : 0);
 }
 
 void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
-                   const ReadBuffer* source) {
+                   const ReadBuffer* source, Scope scope) {
   const CommandSpec& spec = *exchange->spec();
   switch (spec.route) {
     case Route::kByKey: {
@@ -98,13 +139,14 @@ void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
       return StartSplit(exchange, args, frame, source);
     case Route::kAllShards:
     case Route::kAnyShard:
-      if (table_->shards.empty()) {
-        const Result<int> shard = ShardOfSlot(0);
-        return exchange->Fail(shard.ok() ? Status::Unavailable("the namespace has no shards")
-                                         : shard.status());
+      return StartBroadcast(exchange, args, scope);
+    case Route::kBySlot: {
+      const Result<int> shard = ShardOfNamedSlot(args);
+      if (!shard.ok()) {
+        return exchange->Fail(shard.status());
       }
-      return spec.merge == Merge::kCursor ? StartScan(exchange, args)
-                                          : StartAllShards(exchange, args);
+      return Forward(exchange, *shard, args, frame, source);
+    }
     case Route::kPinned:
     case Route::kProxy:
       return exchange->Answer("-" + UnknownCommandError(args) + "\r\n");
@@ -141,7 +183,7 @@ void Router::StartSplit(Exchange* exchange, CommandArgs args, std::string_view f
   part_of_shard_.assign(table_->shards.size(), -1);
   int part_count = 0;
   for (size_t i = 0; i < keys.count; ++i) {
-    const Result<int> shard = ShardOfSlot(SlotOf(args[keys.index(i)]));
+    const Result<int> shard = ShardOfKey(args[keys.index(i)]);
     if (!shard.ok()) {
       return exchange->Fail(shard.status());
     }
@@ -193,37 +235,60 @@ void Router::SendPart(Exchange* exchange, uint32_t part, NodeLink* link, std::st
   }
 }
 
-void Router::StartAllShards(Exchange* exchange, CommandArgs args) {
+void Router::StartBroadcast(Exchange* exchange, CommandArgs args, Scope scope) {
+  if (table_->shards.empty()) {
+    const Result<int> shard = ShardOfSlot(0);
+    return exchange->Fail(shard.ok() ? Status::Unavailable("the namespace has no shards")
+                                     : shard.status());
+  }
+  const Merge merge = exchange->spec()->merge;
+  const bool adds_up = merge == Merge::kSum || merge == Merge::kConcat || merge == Merge::kCursor;
+  const bool shared = scope == Scope::kShare && exchange->spec()->is_read() && adds_up;
+  const std::vector<uint32_t>& shards = shared ? share_shards_ : all_shards_;
+  if (shards.empty()) {
+    return exchange->Answer(merge == Merge::kSum      ? ":0\r\n"
+                            : merge == Merge::kConcat ? "*0\r\n"
+                                                      : "*2\r\n$1\r\n0\r\n*0\r\n");
+  }
+  merge == Merge::kCursor ? StartScan(exchange, args, shards)
+                          : StartAllShards(exchange, args, shards);
+}
+
+void Router::StartAllShards(Exchange* exchange, CommandArgs args,
+                            const std::vector<uint32_t>& shards) {
   encoded_.clear();
   EncodeRequest(args, &encoded_);
-  const size_t count = shard_links_.size();
   exchange->shape_ = ShapeOf(exchange->spec()->merge);
   if (exchange->shape_ == Exchange::Shape::kForward) {
     return Forward(exchange, 0, args, encoded_, nullptr);
   }
   exchange->random_ = random_.Next();
-  exchange->parts_.resize(count);
-  exchange->parts_left_ = static_cast<uint32_t>(count);
-  for (size_t i = 0; i < count; ++i) {
-    exchange->parts_[i].node = shard_links_[i]->shared_name();
+  exchange->parts_.resize(shards.size());
+  exchange->parts_left_ = static_cast<uint32_t>(shards.size());
+  for (size_t i = 0; i < shards.size(); ++i) {
+    exchange->parts_[i].node = shard_links_[shards[i]]->shared_name();
   }
-  for (size_t i = 0; i < count; ++i) {
-    SendPart(exchange, static_cast<uint32_t>(i), shard_links_[i], encoded_);
+  for (size_t i = 0; i < shards.size(); ++i) {
+    SendPart(exchange, static_cast<uint32_t>(i), shard_links_[shards[i]], encoded_);
   }
 }
 
-void Router::StartScan(Exchange* exchange, CommandArgs args) {
+// A cursor is a node's cursor times the number of shards, plus the shard.  `shards` are walked in
+// order; one that is no more among them is walked to its end.
+void Router::StartScan(Exchange* exchange, CommandArgs args, const std::vector<uint32_t>& shards) {
   uint64_t cursor = 0;
   if (!ParseUint64(args[1], &cursor)) {
     return exchange->Answer("-ERR invalid cursor\r\n");
   }
   const auto shard_count = static_cast<uint64_t>(shard_links_.size());
-  const uint64_t shard = cursor % shard_count;
+  const auto shard = cursor == 0 ? shards.front() : static_cast<uint32_t>(cursor % shard_count);
+  const auto next = std::upper_bound(shards.begin(), shards.end(), shard);
   const std::string node_cursor = std::to_string(cursor / shard_count);
   std::vector<std::string_view> rewritten(args.begin(), args.end());
   rewritten[1] = node_cursor;
   exchange->shape_ = Exchange::Shape::kScan;
-  exchange->scan_shard_ = static_cast<uint32_t>(shard);
+  exchange->scan_shard_ = shard;
+  exchange->scan_next_ = next == shards.end() ? 0 : *next;
   exchange->scan_shards_ = static_cast<uint32_t>(shard_count);
   Forward(exchange, static_cast<int>(shard), rewritten, {}, nullptr);
 }

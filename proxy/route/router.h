@@ -29,28 +29,47 @@ class Router {
   void SetTable(RouteTablePtr table);
   const RouteTablePtr& table() const { return table_; }
 
+  // The part of the slots that this proxy stands for where clients ask all proxies.  A shard is
+  // part of it if its first slot is: so that each shard is counted by exactly one proxy.
+  void SetShare(std::vector<SlotRange> share);
+
+  enum class Scope : uint8_t {
+    kAll,
+    kShare,  // DBSIZE, KEYS and SCAN are answered for the share.
+  };
+
   // Sends the request, whose bytes are `frame` (a complete RESP array; empty for an inline
   // request). `source` holds the frame, for large ones to be referenced; may be nullptr. The
   // exchange may be done when this returns. REQUIRES: the row is routed to nodes, its arity fits
-  void Start(Exchange* exchange, CommandArgs args, std::string_view frame,
-             const ReadBuffer* source);
+  void Start(Exchange* exchange, CommandArgs args, std::string_view frame, const ReadBuffer* source,
+             Scope scope = Scope::kAll);
 
  private:
   // Returns the shard of all keys, or an error.
   Result<int> ShardOfKeys(const CommandSpec& spec, CommandArgs args);
   Result<int> ShardOfSlot(int slot) const;
+  Result<int> ShardOfKey(std::string_view key) const;
+  // Whether commands that need all their keys in one place take these two.
+  bool BelongTogether(std::string_view a, std::string_view b) const;
   void Forward(Exchange* exchange, int shard, CommandArgs args, std::string_view frame,
                const ReadBuffer* source);
   void StartSplit(Exchange* exchange, CommandArgs args, std::string_view frame,
                   const ReadBuffer* source);
   void SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions& keys, int shard_count);
-  void StartAllShards(Exchange* exchange, CommandArgs args);
-  void StartScan(Exchange* exchange, CommandArgs args);
+  // Returns the shard of a slot that the client names; any shard can word a mistake.
+  Result<int> ShardOfNamedSlot(CommandArgs args) const;
+  void StartBroadcast(Exchange* exchange, CommandArgs args, Scope scope);
+  void StartAllShards(Exchange* exchange, CommandArgs args, const std::vector<uint32_t>& shards);
+  void StartScan(Exchange* exchange, CommandArgs args, const std::vector<uint32_t>& shards);
+  void UpdateShare();
   void SendPart(Exchange* exchange, uint32_t part, NodeLink* link, std::string_view request);
 
   LinkPool* const links_;
   RouteTablePtr table_;
   std::vector<NodeLink*> shard_links_;
+  std::vector<SlotRange> share_ = {{0, kSlotCount - 1}};
+  std::vector<uint32_t> all_shards_;
+  std::vector<uint32_t> share_shards_;  // Ascending, as the former.
   Random random_;
 
   // Scratch of StartSplit(), kept to save allocations.

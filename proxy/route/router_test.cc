@@ -2,11 +2,13 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
 
+#include "common/resp/reply_tree.h"
 #include "common/resp/resp_writer.h"
 #include "proxy/backend/fake_node.h"
 
@@ -72,6 +74,8 @@ class RouterTest : public testing::Test, public ExchangeOwner {
       writer.Bulk(args[1] == "0" ? "5" : "0");
       writer.Array(1);
       writer.Bulk("node" + std::to_string(node) + "page" + args[1]);
+    } else if (args[0] == "CLUSTER") {
+      writer.Integer(static_cast<int64_t>(node));
     } else {
       writer.Ok();
     }
@@ -88,7 +92,7 @@ class RouterTest : public testing::Test, public ExchangeOwner {
     std::string frame;
     EncodeRequest(args, &frame);
     exchange_ = pool_.New(this, spec, protocol, 0);
-    router_.Start(exchange_, args, frame, nullptr);
+    router_.Start(exchange_, args, frame, nullptr, scope_);
     for (int i = 0; i < 2000 && exchange_ != nullptr; ++i) {
       links_.FlushAll();
       loop_.RunOnce(5);
@@ -117,6 +121,7 @@ class RouterTest : public testing::Test, public ExchangeOwner {
   ExchangePool pool_;
   LinkPool links_{&loop_, {}};
   Router router_{&links_};
+  Router::Scope scope_ = Router::Scope::kAll;
   OutputQueue output_;
   Exchange* exchange_ = nullptr;
 };
@@ -198,6 +203,75 @@ TEST_F(RouterTest, ScanWalksOverAllNodes) {
   }
   EXPECT_EQ(Run({"SCAN", "x"}), "-ERR invalid cursor\r\n");
   EXPECT_EQ(Run({"SCAN", "99999999999999999999999"}), "-ERR invalid cursor\r\n");
+}
+
+// Whatever the shares, each shard is counted by exactly one proxy.
+TEST_F(RouterTest, SharesAddUpToTheWhole) {
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_EQ(Run({"SET", "key" + std::to_string(i), "v"}), "+OK\r\n");
+  }
+  for (size_t proxies = 1; proxies <= 5; ++proxies) {
+    size_t counted = 0;
+    size_t listed = 0;
+    std::multiset<std::string> pages;
+    for (const SlotRange& range : SpreadSlots(proxies)) {
+      router_.SetShare({range});
+      scope_ = Router::Scope::kShare;
+      counted += static_cast<size_t>(ParseReply(Run({"DBSIZE"}))->integer);
+      listed += ParseReply(Run({"KEYS", "*"}))->elements.size();
+      std::string cursor = "0";
+      do {
+        const Reply page = *ParseReply(Run({"SCAN", cursor}));
+        cursor = page.elements[0].text;
+        for (const Reply& key : page.elements[1].elements) {
+          pages.insert(key.text);
+        }
+      } while (cursor != "0");
+      scope_ = Router::Scope::kAll;
+      EXPECT_EQ(Run({"DBSIZE"}), ":50\r\n");
+    }
+    EXPECT_EQ(counted, 50U) << proxies;
+    EXPECT_EQ(listed, 50U) << proxies;
+    EXPECT_EQ(pages, (std::multiset<std::string>{"node0page0", "node0page5", "node1page0",
+                                                 "node1page5", "node2page0", "node2page5"}));
+  }
+}
+
+TEST_F(RouterTest, ARingDecidesWhereKeysAreAndWhichBelongTogether) {
+  std::vector<PoolServer> servers;
+  std::vector<NodeAddress> addresses;
+  for (const auto& node : nodes_) {
+    addresses.push_back(node->address());
+    servers.push_back(*ParsePoolServer(FormatAddress(node->address())));
+  }
+  const auto ring =
+      std::make_shared<ServerRing>(ServerRing::Options(), servers, std::vector{true, true, true});
+  router_.SetTable(RouteTable::FromServers(addresses, ring));
+  int apart = 0;
+  for (int i = 0; i < 50; ++i) {
+    const std::string key = "key" + std::to_string(i);
+    ASSERT_EQ(Run({"SET", key, "v"}), "+OK\r\n");
+    EXPECT_TRUE(data_[static_cast<size_t>(ring->Find(key))].contains(key));
+    const bool together = ring->Find(key) == ring->Find("key0");
+    apart += together ? 0 : 1;
+    EXPECT_EQ(Run({"RENAME", "key0", key}).starts_with("-CROSSSLOT"), !together);
+  }
+  EXPECT_GT(apart, 10);
+  EXPECT_EQ(Run({"MGET", "key1", "key2", "key3"}), "*3\r\n$1\r\nv\r\n$1\r\nv\r\n$1\r\nv\r\n");
+
+  router_.SetTable(RouteTable::FromServers(
+      addresses, std::make_shared<ServerRing>(ServerRing::Options(), servers,
+                                              std::vector{false, false, false})));
+  EXPECT_TRUE(Run({"GET", "key1"}).starts_with("-CLUSTERDOWN all servers of the pool"));
+  EXPECT_TRUE(Run({"MSET", "key1", "v", "key2", "v"}).starts_with("-CLUSTERDOWN all servers"));
+}
+
+TEST_F(RouterTest, ANamedSlotLeadsToItsShardAndAMistakeToAny) {
+  EXPECT_EQ(Run({"CLUSTER", "COUNTKEYSINSLOT", "0"}), ":0\r\n");
+  EXPECT_EQ(Run({"CLUSTER", "COUNTKEYSINSLOT", "5462"}), ":1\r\n");
+  EXPECT_EQ(Run({"CLUSTER", "COUNTKEYSINSLOT", "16383"}), ":2\r\n");
+  EXPECT_EQ(Run({"CLUSTER", "COUNTKEYSINSLOT", "16384"}), ":0\r\n");
+  EXPECT_EQ(Run({"CLUSTER", "GETKEYSINSLOT", "x", "1"}), ":0\r\n");
 }
 
 TEST_F(RouterTest, RandomKeyFindsTheOnlyKeyWhereverItIs) {

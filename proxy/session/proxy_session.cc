@@ -154,6 +154,10 @@ bool ProxySession::Execute(CommandArgs args, std::string_view frame) {
     ReplyError(kNoAuthError);
     return true;
   }
+  if (NeedsCluster(*spec, *service)) {
+    ReplyError(kClusterDisabledError);
+    return true;
+  }
   client_.info->last_command.store(static_cast<int>(IdOf(*spec)), std::memory_order_relaxed);
   if (spec->route == Route::kProxy) {
     AnswerHere(*spec, args);
@@ -195,7 +199,8 @@ void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::strin
     exchange->sample()->Take(spec, args);
   }
   in_flight_.push_back(exchange);
-  host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_);
+  host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_,
+                         client_.knows_topology ? Router::Scope::kShare : Router::Scope::kAll);
 }
 
 void ProxySession::AnswerHere(const CommandSpec& spec, CommandArgs args) {

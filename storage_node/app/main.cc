@@ -130,7 +130,7 @@ int main(int argc, char** argv) {
       .rows = &kvs::NodeOptionRows,
       .validate = &kvs::ValidateNodeOptions,
       .reference = &kvs::Reference,
-      .constants = kvs::NodeConfigConstants(),
+      .constants = &kvs::NodeConfigConstants,
       .tools = {{.flag = {.name = "check",
                           .argument = "DIR",
                           .doc = "Reads the data directory of a node that does not run and says "

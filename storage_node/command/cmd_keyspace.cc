@@ -1,4 +1,5 @@
-// DBSIZE, RANDOMKEY, FLUSHALL and FLUSHDB: commands on all keys of the owned slots.
+// DBSIZE, RANDOMKEY, FLUSHALL and FLUSHDB: commands on all keys of the owned slots; and how many
+// one slot has.
 
 #include <algorithm>
 #include <memory>
@@ -48,6 +49,20 @@ Result<uint64_t> CountExpired(Store* store, uint16_t slot, int64_t now_ms, uint6
   }
   KVS_RETURN_IF_ERROR(it->status());
   return count;
+}
+
+// Returns how many live keys the slot has, 0 if it is not ours.  Expired keys count once more than
+// `*left_to_count` of them have been found, which goes down by what is found.
+Result<uint64_t> CountLive(const CommandContext& ctx, uint16_t slot, uint64_t* left_to_count) {
+  Store* store = ctx.txn->store();
+  const uint64_t stored = ctx.owned_slots->test(slot) ? store->slots().key_count(slot) : 0;
+  if (stored == 0) {
+    return 0;
+  }
+  KVS_ASSIGN_OR_RETURN(const uint64_t expired,
+                       CountExpired(store, slot, ctx.txn->NowMillis(), *left_to_count));
+  *left_to_count -= expired;
+  return stored - std::min(stored, expired);  // They are read one after the other.
 }
 
 // Returns a slot, each with a chance in proportion to its keys; nothing if there are no keys.
@@ -191,23 +206,34 @@ Status Flush(CommandContext& ctx) {
 
 }  // namespace
 
+// CLUSTER COUNTKEYSINSLOT slot
+Status CmdClusterCountKeysInSlot(CommandContext& ctx) {
+  int64_t slot = 0;
+  if (!ParseInt64(ctx.arg(2), &slot)) {
+    return Status::InvalidArgument("value is not an integer or out of range");
+  }
+  if (slot < 0 || slot >= kSlotCount) {
+    return Status::InvalidArgument("Invalid slot");
+  }
+  KVS_RETURN_IF_ERROR(ctx.txn->Commit());
+  uint64_t left_to_count = kMaxExpiredCounted;
+  KVS_ASSIGN_OR_RETURN(const uint64_t count,
+                       CountLive(ctx, static_cast<uint16_t>(slot), &left_to_count));
+  ctx.txn->ObserveAll();
+  ctx.reply.Integer(static_cast<int64_t>(count));
+  return Status::Ok();
+}
+
 // DBSIZE.  Expired keys that the sweeper has not come to are left out, unless they are so many that
 // counting them would hold up others: then the rest counts, as it always does in Redis.
 Status CmdDbSize(CommandContext& ctx) {
   KVS_RETURN_IF_ERROR(ctx.txn->Commit());
-  Store* store = ctx.txn->store();
   uint64_t total = 0;
   uint64_t left_to_count = kMaxExpiredCounted;
   for (int i = 0; i < kSlotCount; ++i) {
-    const auto slot = static_cast<uint16_t>(i);
-    const uint64_t stored = ctx.owned_slots->test(slot) ? store->slots().key_count(slot) : 0;
-    if (stored == 0) {
-      continue;
-    }
-    KVS_ASSIGN_OR_RETURN(const uint64_t expired,
-                         CountExpired(store, slot, ctx.txn->NowMillis(), left_to_count));
-    left_to_count -= expired;
-    total += stored - std::min(stored, expired);  // They are read one after the other.
+    KVS_ASSIGN_OR_RETURN(const uint64_t count,
+                         CountLive(ctx, static_cast<uint16_t>(i), &left_to_count));
+    total += count;
   }
   ctx.txn->ObserveAll();
   ctx.reply.Integer(static_cast<int64_t>(total));

@@ -1,4 +1,4 @@
-// SCAN and KEYS: which keys there are.
+// SCAN, KEYS and CLUSTER GETKEYSINSLOT: which keys there are.
 //
 // Both walk the owned slots in order and the live keys of each in byte order.  SCAN does a bounded
 // piece of it and hands out a cursor; KEYS does all of it.
@@ -91,7 +91,7 @@ class KeyList {
     reply->Array(count_);
     reply->Raw(elements_);
   }
-  size_t byte_size() const { return elements_.size(); }
+  size_t count() const { return count_; }
 
  private:
   std::string elements_;
@@ -206,6 +206,35 @@ Status AddMatching(CommandContext& ctx, uint16_t slot, const KeyFilter& filter, 
 }
 
 }  // namespace
+
+// CLUSTER GETKEYSINSLOT slot count
+Status CmdClusterGetKeysInSlot(CommandContext& ctx) {
+  int64_t slot = 0;
+  int64_t limit = 0;
+  if (!ParseInt64(ctx.arg(2), &slot) || !ParseInt64(ctx.arg(3), &limit)) {
+    return Status::InvalidArgument("value is not an integer or out of range");
+  }
+  if (slot < 0 || slot >= kSlotCount || limit < 0) {
+    return Status::InvalidArgument("Invalid slot or number of keys");
+  }
+  KVS_RETURN_IF_ERROR(ctx.txn->Commit());
+  KeyList found(ctx.reply.protocol());
+  const auto index = static_cast<uint16_t>(slot);
+  if (ctx.owned_slots->test(index) && ctx.txn->store()->slots().key_count(index) > 0) {
+    KVS_ASSIGN_OR_RETURN(SlotKeys keys,
+                         SlotKeys::Open(ctx.txn->store(), index, ctx.txn->NowMillis()));
+    for (keys.SeekToFirst(); keys.Valid() && found.count() < static_cast<size_t>(limit);
+         keys.Next()) {
+      if (!keys.expired()) {
+        found.Add(keys.user_key());
+      }
+    }
+    KVS_RETURN_IF_ERROR(keys.status());
+  }
+  ctx.txn->ObserveAll();
+  found.WriteTo(&ctx.reply);
+  return Status::Ok();
+}
 
 // KEYS pattern
 Status CmdKeys(CommandContext& ctx) {

@@ -18,7 +18,7 @@
 namespace kvs {
 namespace {
 
-constexpr const char* kTables[] = {"string", "key", "object", "keyspace"};
+constexpr const char* kTables[] = {"string", "key", "object", "keyspace", "slots"};
 
 std::vector<std::string> ReadLines(const std::string& table) {
   std::ifstream file("testdata/" + table + ".txt");
@@ -97,6 +97,22 @@ TEST(CommandTest, RepliesInResp3UseItsNull) {
   EXPECT_EQ(client.Run("set k v xx"), "_");
   EXPECT_EQ(client.Run("set k 1"), "+OK");
   EXPECT_EQ(client.Run("incrbyfloat k 0.5"), "$3 1.5");
+}
+
+TEST(CommandTest, KeysOfASlotAreLiveOursAndNotMoreThanAskedFor) {
+  CommandTestbed testbed;
+  ASSERT_EQ(testbed.Run("mset {t}a 1 {t}b 2 {t}c 3 {t}d 4"), "+OK");
+  ASSERT_EQ(testbed.Run("pexpire {t}b 10"), ":1");
+  testbed.clock().AdvanceMicros(11'000);
+  const std::string slot = std::to_string(SlotOf("t"));
+
+  EXPECT_EQ(testbed.Run("cluster countkeysinslot " + slot), ":3");
+  EXPECT_EQ(testbed.Run("cluster getkeysinslot " + slot + " 2"), "*2 $4 {t}a $4 {t}c");
+  EXPECT_EQ(testbed.Run("cluster getkeysinslot " + slot + " 100"), "*3 $4 {t}a $4 {t}c $4 {t}d");
+
+  testbed.owned_slots().reset(static_cast<size_t>(SlotOf("t")));
+  EXPECT_EQ(testbed.Run("cluster countkeysinslot " + slot), ":0");
+  EXPECT_EQ(testbed.Run("cluster getkeysinslot " + slot + " 2"), "*0");
 }
 
 TEST(CommandTest, AKeyOfAnotherTypeIsRefusedReplacedOrSkipped) {

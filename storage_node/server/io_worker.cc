@@ -88,8 +88,10 @@ void IoWorker::SetOptions(NodeOptionsPtr options) {
 }
 
 void IoWorker::SetTopology(NodeTopologyPtr topology) {
-  loop_.PostAlways(
-      [this, topology = std::move(topology)]() mutable { topology_ = std::move(topology); });
+  loop_.PostAlways([this, topology = std::move(topology)]() mutable {
+    topology_ = std::move(topology);
+    service_.cluster = topology_->cluster;
+  });
 }
 
 RequestLimits IoWorker::Limits(bool authenticated) const {
@@ -231,6 +233,9 @@ bool IoWorker::Refuse(NodeSession* session, const CommandSpec& spec, CommandArgs
   Code code = Code::kUnauthenticated;
   if (!MayRun(spec, *session->client())) {
     error = kNoAuthError;
+  } else if (NeedsCluster(spec, service_)) {
+    error = kClusterDisabledError;
+    code = Code::kUnsupported;
   } else if (spec.has_keys()) {
     error = CheckSlots(spec, args);
     code = Code::kUnavailable;

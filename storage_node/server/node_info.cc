@@ -20,7 +20,7 @@ InfoSection ServerSection(const NodeOptions& options, const std::string& run_id,
       .Add("redis_git_sha1", "0")
       .Add("redis_git_dirty", "0")
       .Add("redis_build_id", kBuildCommit)
-      .Add("redis_mode", "standalone")
+      .Add("redis_mode", options.config_servers.empty() ? "standalone" : "cluster")
       .Add("kvstore_version", kBuildVersion)
       .Add("os", fmt::format("{} {} {}", system.sysname, system.release, system.machine))
       .Add("arch_bits", 64)
@@ -235,7 +235,8 @@ std::vector<InfoSection> NodeServer::Info() const {
   InfoSection cpu("CPU");
   AddProcessCpu(&cpu);
   InfoSection cluster("Cluster");
-  cluster.Add("cluster_enabled", 0).Add("map_epoch", metrics_.Value(kNode_map_epoch));
+  cluster.Add("cluster_enabled", start_options_->config_servers.empty() ? 0 : 1)
+      .Add("map_epoch", metrics_.Value(kNode_map_epoch));
   std::vector<InfoSection> sections;
   sections.push_back(ServerSection(*options, run_id_, node_id_, port_, uptime));
   sections.push_back(ClientsSection(*options));

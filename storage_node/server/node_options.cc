@@ -29,7 +29,7 @@ Status ValidateNodeOptions(const NodeOptions& options) {
   return Status::Ok();
 }
 
-std::vector<std::pair<std::string, std::string>> NodeConfigConstants() {
+std::vector<std::pair<std::string, std::string>> NodeConfigConstants(const NodeOptions& options) {
   // There are no snapshots and no append-only file: the binlog is always on.
   return {{"save", ""},
           {"appendonly", "no"},
@@ -37,7 +37,7 @@ std::vector<std::pair<std::string, std::string>> NodeConfigConstants() {
           {"maxmemory", "0"},
           {"maxmemory-policy", "noeviction"},
           {"appendfsync", "everysec"},
-          {"cluster-enabled", "no"}};
+          {"cluster-enabled", options.config_servers.empty() ? "no" : "yes"}};
 }
 
 }  // namespace kvs

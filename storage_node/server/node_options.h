@@ -25,6 +25,6 @@ const std::vector<OptionRow>& NodeOptionRows();
 // Returns the first rule between options that is broken.
 Status ValidateNodeOptions(const NodeOptions& options);
 // Options of Redis that tools ask for and that have one truthful answer here.
-std::vector<std::pair<std::string, std::string>> NodeConfigConstants();
+std::vector<std::pair<std::string, std::string>> NodeConfigConstants(const NodeOptions& options);
 
 }  // namespace kvs

@@ -163,6 +163,8 @@ Status NodeServer::StartWorkers() {
   service.metrics = &metrics_;
   service.clock = loop_->clock();
   service.requirepass = start_options_->requirepass;
+  service.cluster = topology_->cluster;
+  service.mode = start_options_->config_servers.empty() ? "standalone" : "cluster";
   service.info_sections = [this] { return Info(); };
   service.memory_parts = [this] { return MemoryParts(); };
   service.shutdown = [this](bool force) { return Shutdown(force); };

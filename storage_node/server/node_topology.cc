@@ -13,6 +13,7 @@ NodeTopologyPtr NodeTopology::Standalone() {
 NodeTopologyPtr NodeTopology::Managed(const std::string& node_id, SlotMapPtr map) {
   auto topology = std::make_shared<NodeTopology>();
   topology->managed = true;
+  topology->cluster = ClusterView::OfNode(node_id, map);
   if (map != nullptr) {
     topology->epoch = map->epoch();
     for (int slot = 0; slot < kSlotCount; ++slot) {

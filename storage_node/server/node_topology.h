@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "common/cluster/cluster_view.h"
 #include "common/slot/slot_map.h"
 #include "storage_node/command/command_context.h"
 
@@ -18,6 +19,7 @@ struct NodeTopology {
   SlotMapPtr map;        // Null: the node is on its own, or has not heard of its namespace yet.
   bool managed = false;  // A config server decides.
   uint64_t epoch = 0;
+  ClusterViewPtr cluster;  // What clients are shown; null: the node is on its own.
 
   // The view of a node without a config server: every slot is its own.
   static std::shared_ptr<const NodeTopology> Standalone();

@@ -88,11 +88,17 @@ Result<std::vector<Case>> ParseCases(std::string_view table, std::string_view te
   return cases;
 }
 
-std::vector<Case> AllCases() {
+namespace {
+
+bool NeedsCluster(std::string_view table) {
+  return table == "cluster_on.txt" || table == "slots.txt";
+}
+
+std::vector<Case> CasesOf(bool in_cluster) {
   std::vector<Case> all;
   for (const EmbeddedFile& file : EmbeddedFiles()) {
     const std::string_view name = file.name;
-    if (!name.ends_with(".txt") || name == "malformed.txt") {
+    if (!name.ends_with(".txt") || name == "malformed.txt" || NeedsCluster(name) != in_cluster) {
       continue;
     }
     Result<std::vector<Case>> cases = ParseCases(name, file.text);
@@ -104,6 +110,16 @@ std::vector<Case> AllCases() {
     }
   }
   return all;
+}
+
+}  // namespace
+
+std::vector<Case> AllCases() {
+  return CasesOf(false);
+}
+
+std::vector<Case> ClusterCases() {
+  return CasesOf(true);
 }
 
 std::string OnOneLine(std::string_view reply) {

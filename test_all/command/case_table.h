@@ -64,6 +64,8 @@ Result<std::vector<Case>> ParseCases(std::string_view table, std::string_view te
 
 // Every case of every table, those that let time pass excepted: they need a clock of their own.
 std::vector<Case> AllCases();
+// The cases for a server that has all slots of a cluster, which the former leave out.
+std::vector<Case> ClusterCases();
 
 // Returns a reply on one line: a space for each line break, \xHH for what cannot be printed.
 std::string OnOneLine(std::string_view reply);

@@ -16,8 +16,9 @@ namespace {
 class OracleTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    one_ = new Cluster({.nodes = 1, .node_options = {}, .proxy_options = {}});
-    three_ = new Cluster({.nodes = 3, .node_options = {}, .proxy_options = {}});
+    const Words alone = {"--cluster-emulation", "no"};
+    one_ = new Cluster({.nodes = 1, .node_options = {}, .proxy_options = alone});
+    three_ = new Cluster({.nodes = 3, .node_options = {}, .proxy_options = alone});
     dir_ = new TempDir;
     redis_ = MakeRedis(*dir_, "redis").release();
     ASSERT_EQ(one_->Start().ToString(), "ok");
