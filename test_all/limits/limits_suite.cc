@@ -123,7 +123,7 @@ TEST_F(LimitsTest, AClientThatNeverReadsIsClosedAfterTheTimeout) {
 
 // Somebody who takes a large reply bit by bit is at work all the time.
 TEST_F(LimitsTest, AClientThatReadsSlowlyIsNotIdle) {
-  Start({"--timeout", "1s"});
+  Start({"--timeout", std::to_string(kSlownessFactor) + "s"});
   constexpr size_t kSize = 48 * static_cast<size_t>(kMiB);
   ASSERT_TRUE(client_.Do({"set", "k", std::string(kSize, 'v')})->is_ok());
   RespClient reader = node_->Connect();
@@ -205,7 +205,9 @@ TEST_F(LimitsTest, AnAnnouncementCostsNoMemory) {
     ASSERT_TRUE(senders.back().Send(half).ok());
   }
   ASSERT_TRUE(WaitUntil(10'000, [&] { return Info("connected_clients") == clients + 1; }));
-  EXPECT_LT(Info("used_memory_rss") - before, clients * 80 * 1024 + 8 * kMiB);
+  if (kSlownessFactor == 1) {  // A sanitizer has memory of its own for each page that is touched.
+    EXPECT_LT(Info("used_memory_rss") - before, clients * 80 * 1024 + 8 * kMiB);
+  }
   EXPECT_EQ(client_.Ask({"exists", "k"}), "0");
 }
 
@@ -337,6 +339,9 @@ rlim_t LimitWithFree(const std::vector<std::string>& open, int count) {
 }
 
 TEST_F(LimitsTest, WithoutFileDescriptorsTheNodeServesWhomItHasAndDoesNotSpin) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizer's runtime needs descriptors of its own and dies without them";
+#endif
   Start();
   const pid_t pid = node_->process()->pid();
   const Result<std::vector<std::string>> open = ListDir("/proc/" + std::to_string(pid) + "/fd");
