@@ -4,13 +4,14 @@
 Systems take turns for each workload (A B C A B C), at least three times; the result is the median
 with minimum and maximum.  For every process the CPU time (utime + stime of /proc/PID/stat) that the
 run cost is divided by its requests: microseconds of CPU a request, the figure that lasts on a noisy
-machine.  Writes table, JSON and plot to doc/benchmarks/NAME/.
+machine.  Writes table, ratios against the bars, JSON and plot to doc/benchmarks/NAME/.
 """
 
 import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import socket
@@ -34,6 +35,24 @@ for _p, _n in ((1, 60_000), (16, 300_000), (128, 600_000)):
 for _p, _n in ((1, 30_000), (16, 60_000), (128, 80_000)):
     WORKLOADS[f"MGET10 P{_p}"] = (_p, _n, ["MGET"] + [KEY] * MULTI)
     WORKLOADS[f"MSET10 P{_p}"] = (_p, _n, ["MSET"] + [KEY, "__value__"] * MULTI)
+
+# What the product wants to cost: (what, our system, our process, the peer's system, its process,
+# {workload: the most that ours may cost as a multiple of the peer's}).  No process means all.
+BARS = [
+    ("node, everysec", "kv_node", None, "redis AOF everysec", None,
+     {"SET P1": 1.15, "SET P16": 1.5, "SET P128": 1.5, "GET P1": 1.05, "GET P16": 1.3,
+      "GET P128": 1.3}),
+    ("node, always", "kv_node always", None, "redis AOF always", None,
+     {"SET P1": 1.0, "SET P16": 1.0, "SET P128": 1.0}),
+    ("node, from LevelDB's blocks", "kv_node without record cache", None, "redis", None,
+     {"GET P16": 3.0}),
+    ("proxy / twemproxy", "kv_proxy + 2 redis", "kv_proxy", "twemproxy + 2 redis", "twemproxy",
+     {"GET P1": 0.76, "GET P16": 0.53, "GET P128": 0.20, "MGET10 P16": 0.27, "MSET10 P16": 0.20}),
+    ("product / twemproxy + 2 redis AOF", "kv_proxy + 2 kv_node", None,
+     "twemproxy + 2 redis AOF everysec", None,
+     {"GET P1": 1.05, "SET P1": 1.05, "GET P16": 1.3, "SET P16": 1.3, "GET P128": 1.3,
+      "SET P128": 1.3}),
+]
 
 
 def free_port():
@@ -115,15 +134,15 @@ def start_proxy(procs, bin_, name, ports, threads):
     return port, pid
 
 
-def start_twemproxy(procs, ports):
+def start_twemproxy(procs, name, ports):
     port = free_port()
-    path = os.path.join(procs.dir, "nutcracker.yml")
+    path = os.path.join(procs.dir, name + ".yml")
     with open(path, "w") as f:
         f.write(f"pool:\n  listen: 127.0.0.1:{port}\n  hash: fnv1a_64\n  distribution: ketama\n"
                 "  redis: true\n  timeout: 5000\n  servers:\n")
         for p in ports:
             f.write(f"   - 127.0.0.1:{p}:1\n")
-    pid = procs.start("nutcracker", ["nutcracker", "-c", path, "-s", str(free_port())])
+    pid = procs.start(name, ["nutcracker", "-c", path, "-s", str(free_port())])
     wait_for_get(port)
     return port, pid
 
@@ -156,34 +175,76 @@ def start_haproxy(procs, backend):
     return port, pid
 
 
-def build_systems(procs, bin_):
-    """Returns name -> (port, {process name: pid})."""
-    systems = {}
-    redis, redis_pid = start_redis(procs, "redis", "--appendonly", "no")
-    systems["redis"] = (redis, {"redis": redis_pid})
-    aof, aof_pid = start_redis(procs, "redis-aof", "--appendonly", "yes", "--appendfsync", "everysec")
-    systems["redis AOF everysec"] = (aof, {"redis": aof_pid})
-    if shutil.which("haproxy"):
-        port, pid = start_haproxy(procs, redis)
-        systems["haproxy + redis"] = (port, {"haproxy": pid, "redis": redis_pid})
-    shards = [start_redis(procs, f"shard{i}", "--appendonly", "no") for i in range(2)]
-    shard_ports = [port for port, _ in shards]
-    shard_pids = {f"redis{i}": pid for i, (_, pid) in enumerate(shards)}
-    if shutil.which("nutcracker"):
-        port, pid = start_twemproxy(procs, shard_ports)
-        systems["twemproxy + 2 redis"] = (port, {"twemproxy": pid, **shard_pids})
-    port, pid = start_proxy(procs, bin_, "proxy-redis", shard_ports, 2)
-    systems["kv_proxy + 2 redis"] = (port, {"kv_proxy": pid, **shard_pids})
-    node, node_pid = start_node(procs, bin_, "node")
-    systems["kv_node"] = (node, {"kv_node": node_pid})
-    nodes = [start_node(procs, bin_, f"cluster{i}") for i in range(2)]
-    port, pid = start_proxy(procs, bin_, "proxy-nodes", [port for port, _ in nodes], 2)
-    systems["kv_proxy + 2 kv_node"] = (
-        port, {"kv_proxy": pid, **{f"kv_node{i}": pid for i, (_, pid) in enumerate(nodes)}})
-    return systems
+class Systems:
+    """What is measured: name -> (port, {process name: pid}).  Starts only what is wanted."""
+
+    def __init__(self, procs, bin_, wanted):
+        self.procs, self.bin, self.wanted = procs, bin_, re.compile(wanted)
+        self.all = {}
+
+    def add(self, name, start):
+        if self.wanted.fullmatch(name):
+            self.all[name] = start()
+
+    def redis(self, name, *options):
+        port, pid = start_redis(self.procs, name, *options)
+        return port, {"redis": pid}
+
+    def node(self, name, *options):
+        port, pid = start_node(self.procs, self.bin, name, *options)
+        return port, {"kv_node": pid}
+
+    def haproxy(self):
+        backend, pids = self.redis("behind-haproxy", "--appendonly", "no")
+        port, pid = start_haproxy(self.procs, backend)
+        return port, {"haproxy": pid, **pids}
+
+    def before_redis(self, name, process, start, *options):
+        shards = [start_redis(self.procs, f"{name}-shard{i}", *options) for i in range(2)]
+        port, pid = start(name, [port for port, _ in shards])
+        return port, {process: pid, **{f"redis{i}": pid for i, (_, pid) in enumerate(shards)}}
+
+    def twemproxy(self, name, *options):
+        return self.before_redis(name, "twemproxy",
+                                 lambda n, ports: start_twemproxy(self.procs, n, ports), *options)
+
+    def proxy(self, name, ports):
+        return start_proxy(self.procs, self.bin, name, ports, 2)
+
+    def product(self):
+        nodes = [start_node(self.procs, self.bin, f"cluster{i}") for i in range(2)]
+        port, pid = self.proxy("proxy-nodes", [port for port, _ in nodes])
+        return port, {"kv_proxy": pid, **{f"kv_node{i}": pid for i, (_, pid) in enumerate(nodes)}}
+
+    def start(self):
+        memory = ("--appendonly", "no")
+        every = ("--appendonly", "yes", "--appendfsync", "everysec")
+        always = ("--appendonly", "yes", "--appendfsync", "always")
+        self.add("redis", lambda: self.redis("redis", *memory))
+        self.add("redis AOF everysec", lambda: self.redis("redis-everysec", *every))
+        self.add("redis AOF always", lambda: self.redis("redis-always", *always))
+        self.add("kv_node", lambda: self.node("node"))
+        self.add("kv_node always", lambda: self.node("node-always", "--binlog-sync", "always"))
+        self.add("kv_node without record cache",
+                 lambda: self.node("node-blocks", "--record-cache-size", "0"))
+        for threads in (1, 2):
+            self.add(f"kv_node {threads} io threads",
+                     lambda n=threads: self.node(f"node-io{n}", "--io-threads", str(n)))
+        if shutil.which("haproxy"):
+            self.add("haproxy + redis", self.haproxy)
+        if shutil.which("nutcracker"):
+            self.add("twemproxy + 2 redis", lambda: self.twemproxy("twemproxy", *memory))
+            self.add("twemproxy + 2 redis AOF everysec",
+                     lambda: self.twemproxy("twemproxy-everysec", *every))
+        self.add("kv_proxy + 2 redis",
+                 lambda: self.before_redis("proxy-redis", "kv_proxy", self.proxy, *memory))
+        self.add("kv_proxy + 2 kv_node", self.product)
+        if not self.all:
+            raise SystemExit(f"no system's name is '{self.wanted.pattern}'")
+        return self.all
 
 
-def run_once(port, pids, workload, value_size, scale):
+def run_once(port, pids, workload, value_size, scale, connections=50):
     pipeline, requests, command = WORKLOADS[workload]
     requests = max(1000, int(requests * scale))
     value = "v" * value_size
@@ -191,7 +252,7 @@ def run_once(port, pids, workload, value_size, scale):
     before = {name: cpu_seconds(pid) for name, pid in pids.items()}
     start = time.time()
     out = subprocess.run(
-        ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-c", "50", "-P", str(pipeline), "-n",
+        ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-c", str(connections), "-P", str(pipeline), "-n",
          str(requests), "-r", str(KEYS), "--csv", *command],
         capture_output=True, text=True, check=False)
     seconds = time.time() - start
@@ -226,6 +287,25 @@ def table(results, systems):
                          f" / {r['cpu_total_us']:.2f} us ({parts})")
         lines.append(f"| {workload} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def cost(result, process):
+    return result["cpu_us"][process] if process else result["cpu_total_us"]
+
+
+def ratios(results):
+    lines = ["| what | workload | ours, us | peer's, us | ratio | bar | |", "|---|---|---|---|---|---|---|"]
+    for what, ours, our_process, peer, peer_process, bars in BARS:
+        for workload, bar in bars.items():
+            by_system = results.get(workload, {})
+            if ours not in by_system or peer not in by_system:
+                continue
+            mine = cost(by_system[ours], our_process)
+            theirs = cost(by_system[peer], peer_process)
+            ratio = mine / theirs if theirs else float("inf")
+            lines.append(f"| {what} | {workload} | {mine:.2f} | {theirs:.2f} | {ratio:.2f} | {bar} | "
+                         f"{'met' if ratio <= bar else 'missed'} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def plot(results, systems, out):
@@ -269,6 +349,10 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="factor for the requests of a run")
     parser.add_argument("--value-size", type=int, default=64, help="bytes (64)")
     parser.add_argument("--only", default="", help="workloads whose name contains this")
+    parser.add_argument("--systems", default=r"(?!kv_node \d io).*",
+                        help="systems whose whole name matches this regular expression "
+                             "(all but those with a number of io threads)")
+    parser.add_argument("--connections", type=int, default=50, help="clients of a run (50)")
     parser.add_argument("--name", default="latest", help="folder under doc/benchmarks/")
     args = parser.parse_args()
 
@@ -277,21 +361,17 @@ def main():
     procs = Processes(work)
     results = {}
     try:
-        systems = build_systems(procs, bin_)
-        loaded = set()
-        for system, (port, pids) in systems.items():
-            if system not in loaded:  # Most reads shall find something.
-                fill = dict(WORKLOADS)
-                WORKLOADS["fill"] = (32, KEYS * 2, ["SET", KEY, "__value__"])
-                run_once(port, pids, "fill", args.value_size, 1.0)
-                WORKLOADS.clear()
-                WORKLOADS.update(fill)
-                loaded.add(system)
-        for workload in [w for w in WORKLOADS if args.only in w]:
+        systems = Systems(procs, bin_, args.systems).start()
+        measured = [w for w in WORKLOADS if args.only in w]
+        WORKLOADS["fill"] = (32, KEYS * 2, ["SET", KEY, "__value__"])
+        for port, pids in systems.values():  # Most reads shall find something.
+            run_once(port, pids, "fill", args.value_size, 1.0)
+        for workload in measured:
             runs = {system: [] for system in systems}
             for _ in range(args.repeat):
                 for system, (port, pids) in systems.items():
-                    runs[system].append(run_once(port, pids, workload, args.value_size, args.scale))
+                    runs[system].append(run_once(port, pids, workload, args.value_size, args.scale,
+                                                 args.connections))
             results[workload] = {system: summarise(r) for system, r in runs.items()}
             print(workload, {s: (round(r["rps"]), r["cpu_total_us"])
                              for s, r in results[workload].items()}, flush=True)
@@ -304,7 +384,7 @@ def main():
     commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"],
                             capture_output=True, text=True, check=False).stdout.strip()
     facts = {"commit": commit, "machine": machine(), "keys": KEYS, "value_size": args.value_size,
-             "connections": 50, "repeat": args.repeat, "scale": args.scale}
+             "connections": args.connections, "repeat": args.repeat, "scale": args.scale}
     with open(os.path.join(out, "results.json"), "w") as f:
         json.dump({"facts": facts, "results": results}, f, indent=1)
         f.write("\n")
@@ -314,11 +394,13 @@ def main():
         f.write(f"{facts['machine']['cpu']}, {facts['machine']['cores']} cores, kernel "
                 f"{facts['machine']['kernel']}; {facts['machine']['redis']}; "
                 f"{facts['machine']['twemproxy']}; {facts['machine']['haproxy']}.\n"
-                f"redis-benchmark, 50 connections, {KEYS} keys, {args.value_size}-byte values; median "
+                f"redis-benchmark, {args.connections} connections, {KEYS} keys, {args.value_size}-byte values; median "
                 f"(minimum-maximum) of {args.repeat} interleaved runs.\n"
                 "A cell is requests per second / CPU microseconds a request of all server processes "
                 "(of each).\n\n")
         f.write(table(results, names) + "\n")
+        if ratios(results):
+            f.write("\nCPU a request beside the peer's, from the same run:\n\n" + ratios(results) + "\n")
     plot(results, names, out)
     print(f"wrote {out}")
 
