@@ -16,6 +16,10 @@ mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
 verdict "layout (clang-format)" "$(clang-format --dry-run "${sources[@]}" 2>&1 | grep 'warning:' || true)"
 verdict "scripts (shellcheck)" "$(shellcheck "${scripts[@]}" 2>&1 || true)"
 
+# What differs.  diff exits with 1 when it finds something, which a verdict judges by the output, and
+# with 2 when it could not compare.
+differences() { diff "$@" 2>&1 || [ $? -eq 1 ] || echo "diff failed"; }
+
 only() { # only PATTERN ALLOWED_PATH_REGEX: an include that belongs to one module
   git grep -lE "#include [<\"]$1" -- '*.cc' '*.h' | grep -vE "$2" || true
 }
@@ -26,8 +30,8 @@ verdict "threads, sleeps and detach live in common/base" \
   "$(git grep -nE 'std::(jthread|thread )|sleep_for|\bdetach\(|\bvolatile\b|using namespace' -- '*.cc' '*.h' |
     grep -vE '^common/base/' || true)"
 verdict "every fault point is tried by the suite" \
-  "$(diff <(git grep -hoE 'KVS_FAULT_POINT\("[a-z_.]+"' -- common storage_node ':!*_test.cc' ':!*.h' | grep -oE '[a-z_]+\.[a-z_]+' | sort -u) \
-    <(grep -oE '^ *"[a-z_]+\.[a-z_]+"|"[a-z_]+\.[a-z_]+",' test_all/crash/fault_suite.cc | grep -oE '[a-z_]+\.[a-z_]+' | sort -u) || true)"
+  "$(differences <(git grep -hoE 'KVS_FAULT_POINT\("[a-z_.]+"' -- common storage_node ':!*_test.cc' ':!*.h' | grep -oE '[a-z_]+\.[a-z_]+' | sort -u) \
+    <(grep -oE '^ *"[a-z_]+\.[a-z_]+"|"[a-z_]+\.[a-z_]+",' test_all/crash/fault_suite.cc | grep -oE '[a-z_]+\.[a-z_]+' | sort -u))"
 verdict "no relative includes" "$(git grep -nE '#include "\.\.?/' -- '*.cc' '*.h' || true)"
 verdict "headers begin with what they are" \
   "$(for f in $(git ls-files '*.h'); do
@@ -38,7 +42,7 @@ verdict "no open TODO without an issue" "$(git grep -nE '\bTODO\b' -- '*.cc' '*.
 reference=$(mktemp -d)
 trap 'rm -rf "$reference"' EXIT
 scripts/gen_reference.sh "$reference"
-verdict "doc/reference/ is fresh (./build.sh reference)" "$(diff -rq "$reference" doc/reference 2>&1 || true)"
+verdict "doc/reference/ is fresh (./build.sh reference)" "$(differences -rq "$reference" doc/reference)"
 
 links=$(git grep -noE '\]\([^)#: ]+\.md' -- '*.md' | while IFS=: read -r file _ link; do
   target="$(dirname "$file")/${link#](}"
