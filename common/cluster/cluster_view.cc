@@ -140,20 +140,6 @@ ClusterView ClusterView::For(std::string_view local) const {
   return view;
 }
 
-const Shard* ClusterView::FindByNode(std::string_view node_id) const {
-  for (const Shard& shard : shards_) {
-    if (shard.master.id == node_id) {
-      return &shard;
-    }
-    for (const ShardNode& slave : shard.slaves) {
-      if (slave.id == node_id) {
-        return &shard;
-      }
-    }
-  }
-  return nullptr;
-}
-
 const std::vector<SlotRange>& ClusterView::own_slots() const {
   const Shard* shard = FindByNode(myself_);
   KVS_CHECK(shard != nullptr);

@@ -52,7 +52,9 @@ class ClusterView {
   const std::string& myself() const { return myself_; }
   const std::vector<Shard>& shards() const { return shards_; }
   // Returns the shard that `node_id` belongs to, or nullptr.
-  const Shard* FindByNode(std::string_view node_id) const;
+  const Shard* FindByNode(std::string_view node_id) const {
+    return FindShardByNode(shards_, node_id);
+  }
   // The slots of the process itself.
   const std::vector<SlotRange>& own_slots() const;
   // The 40 digits that stand for a shard.

@@ -251,8 +251,8 @@ Result<SlotMapPtr> SlotMap::FromJson(const Json& json) {
   return Build(std::move(parts));
 }
 
-const Shard* SlotMap::FindByNode(std::string_view node_id) const {
-  for (const Shard& shard : parts_.shards) {
+const Shard* FindShardByNode(std::span<const Shard> shards, std::string_view node_id) {
+  for (const Shard& shard : shards) {
     if (shard.master.id == node_id) {
       return &shard;
     }

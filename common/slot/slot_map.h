@@ -76,6 +76,9 @@ bool IsValidName(std::string_view name);
 // 40 lower case hexadecimal digits.
 bool IsValidNodeId(std::string_view id);
 
+// Returns the shard that `node_id` is master or slave of, or nullptr.
+const Shard* FindShardByNode(std::span<const Shard> shards, std::string_view node_id);
+
 class SlotMap {
  public:
   // Makes a map of parts.  Ranges may come in any order and touch; they are sorted and joined.
@@ -111,7 +114,9 @@ class SlotMap {
     return owner_[static_cast<size_t>(slot)];
   }
   // Returns the shard that `node_id` is master or slave of, or nullptr.
-  const Shard* FindByNode(std::string_view node_id) const;
+  const Shard* FindByNode(std::string_view node_id) const {
+    return FindShardByNode(parts_.shards, node_id);
+  }
   // Returns the number of slots that some shard serves.
   int assigned_slot_count() const { return assigned_slot_count_; }
 
