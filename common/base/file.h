@@ -46,7 +46,8 @@ uint64_t RaiseOpenFileLimit();
 // Holds an exclusive flock on a file from Acquire() until destruction.
 class FileLock {
  public:
-  // Returns kBusy if another process holds it.
+  // Makes the file if need be.
+  //   kBusy: another process holds it
   static Result<FileLock> Acquire(const std::string& path);
 
  private:

@@ -1,8 +1,10 @@
 #include "storage_node/check/data_check.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -333,6 +335,13 @@ void DataChecker::CheckGapBehind(uint16_t slot) {
 }  // namespace
 
 Result<DataCheckReport> CheckData(const std::string& dir) {
+  if (::access(dir.c_str(), W_OK) != 0 && errno == EROFS) {
+    // Else each instance would be reported as damaged, which says nothing about the data.
+    return Status::IoError(
+        fmt::format("'{}' is on a read-only disk, and LevelDB writes a file of its own to open an "
+                    "instance; check a copy",
+                    dir));
+  }
   KVS_ASSIGN_OR_RETURN(const DataDir data_dir, DataDir::OpenExisting(dir));
   return DataChecker(data_dir).Run();
 }

@@ -15,10 +15,11 @@ constexpr uint64_t kMaxFormatSize = 4096;
 
 Result<DataDir> DataDir::Lock(const std::string& path) {
   Result<FileLock> lock = FileLock::Acquire(path + "/LOCK");
-  if (!lock.ok()) {
+  if (lock.status().code() == Code::kBusy) {
     return lock.status().WithContext(
         fmt::format("data directory '{}' is in use; choose another --dir or stop its owner", path));
   }
+  KVS_RETURN_IF_ERROR(lock.status());
   return DataDir(path, *std::move(lock));
 }
 
