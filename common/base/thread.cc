@@ -2,11 +2,18 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <utility>
 
 namespace kvs {
+namespace {
+
+constexpr int kBackgroundNice = 5;  // The kernel's weight for it is 335; that of 0 is 1024.
+
+}  // namespace
 
 Thread::Thread(std::string name, std::function<void()> body) {
   // Signals belong to the main loop: every other thread blocks them from its first instruction.
@@ -19,6 +26,14 @@ Thread::Thread(std::string name, std::function<void()> body) {
     body();
   });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Thread Thread::Background(std::string name, std::function<void()> body) {
+  return {std::move(name), [body = std::move(body)] {
+            // Of this thread alone, as the kernel sees it.  Without the right to it all is as before.
+            (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kBackgroundNice);
+            body();
+          }};
 }
 
 Thread::~Thread() {

@@ -16,6 +16,9 @@ class Thread {
   Thread() = default;
   // Starts a thread that runs `body`.  `name` (at most 15 bytes are kept) shows in top and gdb.
   Thread(std::string name, std::function<void()> body);
+  // A thread whose work may wait a moment when the processors are busy: it gets a third of the
+  // share of one that serves clients, and all of it when nobody else wants it.
+  static Thread Background(std::string name, std::function<void()> body);
   Thread(Thread&&) = default;
   Thread& operator=(Thread&&) = default;
   ~Thread();

@@ -76,7 +76,7 @@ LevelDbEnv::LevelDbEnv(leveldb::Env* base, std::string thread_name,
                        std::function<Status(uint64_t lsn)> ensure_binlog_synced)
     : EnvWrapper(base),
       ensure_binlog_synced_(std::move(ensure_binlog_synced)),
-      thread_(std::move(thread_name), [this] { RunBackground(); }) {}
+      thread_(Thread::Background(std::move(thread_name), [this] { RunBackground(); })) {}
 
 LevelDbEnv::~LevelDbEnv() {
   {

@@ -18,7 +18,7 @@ void SweeperThread::Start() {
     const MutexLock lock(&mu_);
     stop_ = false;
   }
-  thread_ = Thread("sweeper", [this] { Run(); });
+  thread_ = Thread::Background("sweeper", [this] { Run(); });
 }
 
 void SweeperThread::Stop() {
