@@ -22,7 +22,7 @@ class EventLoop::Waker : public IoHandler {
   }
   void OnReady(bool /*readable*/, bool /*writable*/) override {
     char bytes[256];
-    while (::read(read_.get(), bytes, sizeof(bytes)) > 0) {
+    while (::read(read_.get(), bytes, sizeof(bytes)) == sizeof(bytes)) {
     }
   }
   void Wake() {

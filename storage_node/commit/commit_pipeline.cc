@@ -14,7 +14,14 @@ namespace {
 
 // A leader takes at most this much with it, so that the last of a group does not wait for ever.
 constexpr size_t kMaxGroupBytes = size_t{4} << 20;
-constexpr auto kSyncPeriod = std::chrono::seconds(1);
+constexpr int64_t kSyncPeriodMs = 1000;
+// From the begin of one fsync to the end of the next, so that `everysec` keeps its promise.
+constexpr int64_t kSyncGoalMs = Watermark::kMaxUnsyncedMs - 100;
+
+// Returns how long after the begin of one fsync the next should begin, given what the last took.
+int64_t SyncIntervalMs(int64_t last_took_ms) {
+  return std::clamp<int64_t>(kSyncGoalMs - last_took_ms, 0, kSyncPeriodMs);
+}
 
 }  // namespace
 
@@ -45,7 +52,8 @@ void CommitPipeline::Start() {
   }
   thread_ = Thread("binlog", [this] { BinlogThread(); });
   for (size_t i = 0; i < carriers_.size(); ++i) {
-    carriers_[i]->thread = Thread("hand-over", [this, i] { CarrierThread(static_cast<int>(i)); });
+    carriers_[i]->thread =
+        Thread::Background("hand-over", [this, i] { CarrierThread(static_cast<int>(i)); });
   }
 }
 
@@ -163,9 +171,8 @@ void CommitPipeline::LeadGroup(const std::vector<Waiter*>& group) {
   if (KVS_FAULT_POINT("commit.before_append")) {
     return fail(Status::Misconf("fault point commit.before_append"));
   }
-  if (Status status = parts_.binlog->Append(encoded_, first, last); !status.ok()) {
-    KVS_LOG(kError, "the log refuses a write: {}", status.message());
-    return fail(Status::Misconf(fmt::format("Errors writing to the binlog: {}", status.message())));
+  if (Status status = NoteAppend(parts_.binlog->Append(encoded_, first, last)); !status.ok()) {
+    return fail(status);
   }
   appended_lsn_.store(last, std::memory_order_release);
   last_time_ms_.store(time_ms, std::memory_order_relaxed);
@@ -192,6 +199,22 @@ void CommitPipeline::LowerDue(const std::vector<Waiter*>& group) {
   }
 }
 
+// Returns what a client is told.
+Status CommitPipeline::NoteAppend(const Status& status) {
+  if (status.ok() && !append_failed_.load(std::memory_order_relaxed)) [[likely]] {
+    return status;
+  }
+  Status told;
+  if (!status.ok()) {
+    KVS_LOG(kError, "the log refuses a write: {}", status.message());
+    told = Status::Misconf(fmt::format("Errors writing to the binlog: {}", status.message()));
+  }
+  append_failed_.store(!status.ok(), std::memory_order_relaxed);
+  const MutexLock lock(&mark_mu_);
+  append_error_ = told;
+  return told;
+}
+
 void CommitPipeline::PublishStripes(const std::vector<Waiter*>& group) {
   for (const Waiter* waiter : group) {
     const StripeSet& dirty = waiter->batch->dirty;
@@ -214,9 +237,9 @@ void CommitPipeline::ApplyGroup(const std::vector<Waiter*>& group,
                                 const std::unordered_map<uint16_t, SlotMeta>& staged,
                                 uint64_t last_lsn) {
   const MutexLock lock(&apply_mu_);
-  const bool immediate = policy() != SyncPolicy::kAlways;
-  if (immediate) {
-    AdvanceAppended(last_lsn);
+  const bool always = policy() == SyncPolicy::kAlways;
+  if (!always && AdvanceAppended(last_lsn) < last_lsn) {
+    delayed_.fetch_add(1, std::memory_order_relaxed);
   }
   PublishStripes(group);
   PublishSlots(staged);
@@ -229,10 +252,22 @@ void CommitPipeline::ApplyGroup(const std::vector<Waiter*>& group,
   }
   cached_lsn_.store(last_lsn, std::memory_order_release);
   (void)KVS_FAULT_POINT("commit.after_cache");
-  if (!immediate) {
+  if (always) {
     AdvanceAppended(last_lsn);
-    const MutexLock thread_lock(&thread_mu_);
-    sync_wanted_ = true;
+    uint64_t ops = 0;
+    for (const Waiter* waiter : group) {
+      ops += waiter->batch->ops.op_count();
+    }
+    RequestSync(ops);
+  }
+}
+
+void CommitPipeline::RequestSync(uint64_t ops) {
+  const MutexLock lock(&thread_mu_);
+  const uint64_t before = waiting_ops_;
+  waiting_ops_ += ops;
+  // The first starts the thread's patience, the last of the company ends it.
+  if (before == 0 || (before < wake_at_ops_ && waiting_ops_ >= wake_at_ops_)) {
     wake_.NotifyOne();
   }
 }
@@ -309,7 +344,7 @@ Status CommitPipeline::HandOver(int instance) {
 
 uint64_t CommitPipeline::AdvanceAppended(uint64_t lsn) {
   const MutexLock lock(&mark_mu_);
-  watermark_.OnAppended(lsn);
+  watermark_.OnAppended(lsn, parts_.clock->MonotonicMillis());
   watermark_value_.store(watermark_.value(), std::memory_order_release);
   return watermark_.value();
 }
@@ -331,6 +366,11 @@ void CommitPipeline::OnEngineFailure(const Status& cause) {
 Status CommitPipeline::Health() const {
   const MutexLock lock(&mark_mu_);
   return refusal_;
+}
+
+Status CommitPipeline::LastWrite() const {
+  const MutexLock lock(&mark_mu_);
+  return refusal_.ok() ? append_error_ : refusal_;
 }
 
 Status CommitPipeline::Repair() {
@@ -397,7 +437,7 @@ void CommitPipeline::SetPolicy(SyncPolicy policy) {
   {
     const MutexLock lock(&mark_mu_);
     policy_.store(policy, std::memory_order_relaxed);
-    watermark_.SetPolicy(policy, 0);
+    watermark_.SetPolicy(policy, 0, parts_.clock->MonotonicMillis());
   }
   Settle();  // A weaker policy may have acknowledged what was waiting.
 }
@@ -406,21 +446,38 @@ int64_t CommitPipeline::NowMillis() const {
   return std::max(parts_.clock->WallMillis(), last_time_ms_.load(std::memory_order_relaxed));
 }
 
+uint64_t CommitPipeline::WaitForWork(int64_t wait_ms, bool* stopping) {
+  const MutexLock lock(&thread_mu_);
+  if (!stop_ && waiting_ops_ == 0 && wait_ms > 0) {
+    wake_at_ops_ = 1;
+    wake_.WaitFor(&thread_mu_, std::chrono::milliseconds(wait_ms));
+  }
+  wake_at_ops_ = gatherer_.goal();
+  if (!stop_ && waiting_ops_ > 0 && waiting_ops_ < wake_at_ops_) {
+    wake_.WaitFor(&thread_mu_, std::chrono::microseconds(gatherer_.patience_micros()));
+  }
+  *stopping = stop_;
+  return std::exchange(waiting_ops_, 0);
+}
+
 void CommitPipeline::BinlogThread() {
-  while (true) {
-    bool stopping = false;
-    {
-      const MutexLock lock(&thread_mu_);
-      if (!stop_ && !sync_wanted_) {
-        wake_.WaitFor(&thread_mu_, kSyncPeriod);
-      }
-      sync_wanted_ = false;
-      stopping = stop_;
-    }
+  int64_t began_us = parts_.clock->MonotonicMicros();
+  int64_t ended_us = began_us;
+  bool stopping = false;
+  while (!stopping) {
+    const int64_t took_ms = (ended_us - began_us) / 1000;
+    const uint64_t ops = WaitForWork(SyncIntervalMs(took_ms) - took_ms, &stopping);
+    began_us = parts_.clock->MonotonicMicros();
+    ended_us = began_us;
     if (stopping || policy() != SyncPolicy::kNo) {
-      SyncOnce();
+      SyncOnce(began_us / 1000);
+      ended_us = parts_.clock->MonotonicMicros();
     } else {
       Settle();
+    }
+    if (ops > 0) {
+      const MutexLock lock(&thread_mu_);
+      gatherer_.OnSynced(ops, ended_us - began_us);
     }
     if (stopping) {
       return;
@@ -451,7 +508,7 @@ void CommitPipeline::FreezeWatermark(const Status& cause) {
   TellListeners(reached);
 }
 
-void CommitPipeline::SyncOnce() {
+void CommitPipeline::SyncOnce(int64_t began_ms) {
   const uint64_t appended = appended_lsn();
   if (parts_.binlog->synced_lsn() < appended) {
     if (Status status = parts_.binlog->Sync(); !status.ok()) {
@@ -462,7 +519,7 @@ void CommitPipeline::SyncOnce() {
   }
   {
     const MutexLock lock(&mark_mu_);
-    watermark_.OnSynced(parts_.binlog->synced_lsn());
+    watermark_.OnSynced(parts_.binlog->synced_lsn(), began_ms, parts_.clock->MonotonicMillis());
   }
   Settle();
 }
@@ -505,7 +562,8 @@ CommitStats CommitPipeline::stats() const {
           .appends = appends_.load(std::memory_order_relaxed),
           .bytes = bytes_.load(std::memory_order_relaxed),
           .syncs = syncs_.load(std::memory_order_relaxed),
-          .failed = failed_.load(std::memory_order_relaxed)};
+          .failed = failed_.load(std::memory_order_relaxed),
+          .delayed = delayed_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace kvs

@@ -4,7 +4,8 @@
 // the queued batches with LSNs, writes them to the binlog with one append, publishes the stripes'
 // last LSNs, moves the watermark as far as the policy allows and puts the changes into the record
 // cache, where every reader finds them.  The binlog thread syncs, moves the watermark and tells the
-// listeners, whose parked replies then leave.  No loop waits for an fsync.
+// listeners, whose parked replies then leave.  No loop waits for an fsync.  With `everysec` replies
+// are parked only while the disk is too slow to keep the promise of that policy (Watermark).
 //
 // Each engine instance has a thread that hands the fresh records over to it when there are enough
 // of them: sorted, in one atomic step, and never beyond what is durable enough to be acknowledged.
@@ -38,6 +39,7 @@
 #include "storage_node/cache/record_cache.h"
 #include "storage_node/commit/slot_table.h"
 #include "storage_node/commit/stripe_table.h"
+#include "storage_node/commit/sync_gatherer.h"
 #include "storage_node/commit/watermark.h"
 #include "storage_node/engine/engine_cluster.h"
 
@@ -70,6 +72,7 @@ struct CommitStats {
   uint64_t bytes = 0;    // Appended.
   uint64_t syncs = 0;
   uint64_t failed = 0;
+  uint64_t delayed = 0;  // Groups that waited for an fsync although the policy is `everysec`.
 };
 
 class CommitPipeline {
@@ -128,6 +131,8 @@ class CommitPipeline {
 
   // OK, or why writes are refused.
   Status Health() const KVS_EXCLUDES(mark_mu_);
+  // As Health(), and why the last append failed if it did; the next may succeed.
+  Status LastWrite() const KVS_EXCLUDES(mark_mu_);
   // Reopens failed instances and replays the log into them.  OK if all are well afterwards.
   Status Repair();
 
@@ -162,11 +167,16 @@ class CommitPipeline {
   void CarrierThread(int instance);
   void PublishStripes(const std::vector<Waiter*>& group);
   void PublishSlots(const std::unordered_map<uint16_t, SlotMeta>& staged);
+  Status NoteAppend(const Status& status) KVS_EXCLUDES(mark_mu_);
   void LowerDue(const std::vector<Waiter*>& group);
   void OnEngineFailure(const Status& cause) KVS_EXCLUDES(mark_mu_);
   uint64_t AdvanceAppended(uint64_t lsn) KVS_EXCLUDES(mark_mu_);
+  void RequestSync(uint64_t ops) KVS_EXCLUDES(thread_mu_);
   void BinlogThread();
-  void SyncOnce();
+  // Waits until an fsync should begin, at most `wait_ms` if nobody asks for one.  Returns how many
+  // operations wait for it.
+  uint64_t WaitForWork(int64_t wait_ms, bool* stopping) KVS_EXCLUDES(thread_mu_);
+  void SyncOnce(int64_t began_ms);
   // Publishes the watermark and tells the listeners.
   void Settle() KVS_EXCLUDES(mark_mu_);
   void FreezeWatermark(const Status& cause) KVS_EXCLUDES(mark_mu_);
@@ -190,7 +200,9 @@ class CommitPipeline {
 
   mutable Mutex mark_mu_;
   Watermark watermark_ KVS_GUARDED_BY(mark_mu_);
-  Status refusal_ KVS_GUARDED_BY(mark_mu_);  // Why writes are refused.
+  Status refusal_ KVS_GUARDED_BY(mark_mu_);       // Why writes are refused.
+  Status append_error_ KVS_GUARDED_BY(mark_mu_);  // Of the last append.
+  std::atomic<bool> append_failed_{false};        // Whether append_error_ is one.
   bool engine_failed_ KVS_GUARDED_BY(mark_mu_) = false;
   uint64_t told_lsn_ KVS_GUARDED_BY(mark_mu_) = 0;  // What the listeners know.
   std::atomic<uint64_t> watermark_value_;
@@ -204,7 +216,9 @@ class CommitPipeline {
   Mutex thread_mu_;
   CondVar wake_;
   bool stop_ KVS_GUARDED_BY(thread_mu_) = false;
-  bool sync_wanted_ KVS_GUARDED_BY(thread_mu_) = false;
+  uint64_t waiting_ops_ KVS_GUARDED_BY(thread_mu_) = 0;  // Appended and waiting for an fsync.
+  uint64_t wake_at_ops_ KVS_GUARDED_BY(thread_mu_) = 1;  // The binlog thread sleeps until so many.
+  SyncGatherer gatherer_ KVS_GUARDED_BY(thread_mu_);
   Thread thread_;
 
   std::atomic<uint64_t> records_{0};
@@ -212,6 +226,7 @@ class CommitPipeline {
   std::atomic<uint64_t> bytes_{0};
   std::atomic<uint64_t> syncs_{0};
   std::atomic<uint64_t> failed_{0};
+  std::atomic<uint64_t> delayed_{0};
 };
 
 }  // namespace kvs

@@ -84,7 +84,8 @@ InfoSection NodeServer::MemorySection(const NodeOptions& options) const {
 }
 
 InfoSection NodeServer::PersistenceSection(const NodeOptions& options) const {
-  const Status health = store_->WriteHealth();
+  const Status refusal = store_->WriteHealth();
+  const Status health = refusal.ok() ? store_->pipeline().LastWrite() : refusal;
   InfoSection section("Persistence");
   section.Add("loading", 0)
       .Add("async_loading", 0)
@@ -101,6 +102,7 @@ InfoSection NodeServer::PersistenceSection(const NodeOptions& options) const {
       .Add("aof_current_rewrite_time_sec", -1)
       .Add("aof_last_bgrewrite_status", "ok")
       .Add("aof_last_write_status", health.ok() ? "ok" : "err")
+      .Add("aof_delayed_fsync", metrics_.Value(kNode_binlog_delayed_total))
       .Add("binlog_sync", options.binlog_sync)
       .Add("binlog_appended_lsn", metrics_.Value(kNode_binlog_appended_lsn))
       .Add("binlog_synced_lsn", metrics_.Value(kNode_binlog_synced_lsn))

@@ -329,6 +329,7 @@ void NodeServer::ConnectMetrics() {
   metrics_.SetSource(kNode_binlog_records_total, stats(&CommitStats::records));
   metrics_.SetSource(kNode_binlog_appends_total, stats(&CommitStats::appends));
   metrics_.SetSource(kNode_binlog_syncs_total, stats(&CommitStats::syncs));
+  metrics_.SetSource(kNode_binlog_delayed_total, stats(&CommitStats::delayed));
   metrics_.SetSource(kNode_commit_failures_total, stats(&CommitStats::failed));
   const auto source = [this](int metric, auto function) {
     metrics_.SetSource(metric, [function] { return static_cast<int64_t>(function()); });

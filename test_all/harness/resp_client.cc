@@ -12,6 +12,7 @@
 #include <array>
 #include <cstring>
 
+#include "common/base/strings.h"
 #include "common/resp/resp_writer.h"
 #include "test_all/harness/wait.h"
 
@@ -258,6 +259,21 @@ std::string RespClient::ReadBytes(size_t size) {
   std::string bytes = input_.substr(input_begin_, size);
   input_begin_ += bytes.size();
   return bytes;
+}
+
+int64_t InfoNumber(RespClient* client, std::string_view field) {
+  int64_t value = -1;
+  const Result<Reply> info = client->Do({"info", "everything"});
+  if (!info.ok()) {
+    return value;
+  }
+  for (std::string_view line : Split(info->text, '\n')) {
+    if (line.starts_with(field) && line.substr(field.size()).starts_with(":")) {
+      line.remove_prefix(field.size() + 1);
+      ParseInt64(line.substr(0, line.find('\r')), &value);
+    }
+  }
+  return value;
 }
 
 }  // namespace kvs

@@ -84,6 +84,9 @@ class RespClient {
   ReplyScanner scanner_;
 };
 
+// Returns a field of INFO that is a number; -1 if there is no such field.
+int64_t InfoNumber(RespClient* client, std::string_view field);
+
 // Encodes a request given as words.
 std::string EncodeWords(const std::vector<std::string>& words);
 

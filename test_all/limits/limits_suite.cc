@@ -30,18 +30,7 @@ class LimitsTest : public testing::Test {
     client_.set_timeout_ms(120'000);
     ASSERT_TRUE(client_.Do({"ping"}).ok());  // Accepted, not in the backlog.
   }
-  // A field of INFO that is a number.
-  int64_t Info(const std::string& field) {
-    const Result<Reply> info = client_.Do({"info", "everything"});
-    int64_t value = -1;
-    for (const std::string_view line : Split(info->text, '\n')) {
-      if (line.starts_with(field + ":")) {
-        EXPECT_TRUE(
-            ParseInt64(line.substr(field.size() + 1, line.size() - field.size() - 2), &value));
-      }
-    }
-    return value;
-  }
+  int64_t Info(const std::string& field) { return InfoNumber(&client_, field); }
   // Whether the server has closed the connection, when everything that it sent is read.
   static bool IsClosed(RespClient* client) {
     bool closed = false;
