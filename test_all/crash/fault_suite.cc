@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 
 #include "common/base/file.h"
 #include "common/base/random.h"
+#include "common/base/strings.h"
 #include "common/base/unique_fd.h"
 #include "test_all/harness/cluster.h"
 #include "test_all/harness/settings.h"
@@ -183,12 +185,49 @@ TEST_F(FaultTest, AnInstanceThatFailsIsReopenedAndNothingIsLost) {
   }
 }
 
+// Every fsync takes four seconds.  `everysec` promises that a power cut takes 1.5 s of acknowledged
+// writes at most, so later ones wait for the disk; nobody else does.
+TEST_F(FaultTest, OnASlowDiskEverysecKeepsItsPromiseAndReadsGoOn) {
+  const std::unique_ptr<Server> node = MakeNode(dir_, "node", BusyOptions());
+  node->set_env({"KVS_FAULT=binlog.sync=pause:4000"});
+  ASSERT_EQ(node->Start().ToString(), "ok");
+  RespClient writer = node->Connect();
+  RespClient reader = node->Connect();
+  ASSERT_EQ(reader.Ask({"set", "other", "x"}), "OK");
+  // Writes that are not yet on the disk are acknowledged for 1.5 s and no longer.
+  int64_t waited_ms = 0;
+  const int64_t begin_ms = NowMillis();
+  while (waited_ms < 1000 && NowMillis() - begin_ms < 20'000) {
+    const int64_t sent_ms = NowMillis();
+    ASSERT_TRUE(writer.Send(EncodeWords({"set", "k", std::to_string(sent_ms)})).ok());
+    int64_t slowest_read_ms = 0;
+    std::string reply;
+    ASSERT_TRUE(WaitUntil(10'000, [&] {
+      const int64_t read_ms = NowMillis();
+      EXPECT_EQ(reader.Ask({"get", "other"}), "x");
+      slowest_read_ms = std::max(slowest_read_ms, NowMillis() - read_ms);
+      bool closed = false;
+      reply += writer.ReadUntilQuiet(1, &closed);
+      return reply == "+OK\r\n" || closed;
+    }));
+    ASSERT_EQ(reply, "+OK\r\n");
+    waited_ms = NowMillis() - sent_ms;
+    EXPECT_LT(slowest_read_ms, 500 * kSlownessFactor);
+  }
+  EXPECT_GE(waited_ms, 1000) << "no write waited for the disk";
+  EXPECT_GT(InfoNumber(&reader, "aof_delayed_fsync"), 0);
+  node->Kill();
+}
+
 #endif  // KVS_FAULT_POINTS
 
 // A file system that ends with the test.
 class Mount {
  public:
   ~Mount() {
+    if (frozen_) {
+      (void)Thaw().ok();
+    }
     if (mounted_) {
       (void)::umount2(path_.c_str(), MNT_DETACH);
     }
@@ -196,30 +235,58 @@ class Mount {
       (void)RunTool({"losetup", "-d", loop_}).ok();
     }
   }
-  // Returns false where this is not allowed.
-  bool Tmpfs(const std::string& path, const std::string& size) {
+  // Returns why this process may not mount anything here; empty if it may.  Everything else that
+  // goes wrong with a mount is a failure of the test.
+  static std::string Forbidden(bool needs_loop_device) {
+    constexpr uint64_t kSysAdmin = uint64_t{1} << 21;  // CAP_SYS_ADMIN
+    const Result<std::string> status = ReadFile("/proc/self/status");
+    const size_t at = status.ok() ? status->find("CapEff:\t") : std::string::npos;
+    if (at == std::string::npos ||
+        (std::stoull(status->substr(at + 8, 16), nullptr, 16) & kSysAdmin) == 0) {
+      return "a process without CAP_SYS_ADMIN may not mount file systems";
+    }
+    if (needs_loop_device && ::access("/dev/loop-control", R_OK | W_OK) != 0) {
+      return std::string("loop devices are not to be had: /dev/loop-control: ") + ::strerror(errno);
+    }
+    return "";
+  }
+  Status Tmpfs(const std::string& path, const std::string& size) {
     path_ = path;
-    mounted_ = CreateDirs(path).ok() &&
-               ::mount("tmpfs", path.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0;
-    return mounted_;
+    KVS_RETURN_IF_ERROR(CreateDirs(path));
+    return MountIt("tmpfs", "tmpfs", "size=" + size);
   }
   // An ext4 of 256 MiB in the file `image`.
-  bool Ext4(const std::string& path, const std::string& image) {
+  Status Ext4(const std::string& path, const std::string& image) {
     path_ = path;
-    if (!CreateDirs(path).ok() || !Ok({"truncate", "-s", "256m", image}) ||
-        !Ok({"mkfs.ext4", "-q", "-F", image})) {
-      return false;
-    }
+    KVS_RETURN_IF_ERROR(CreateDirs(path));
+    KVS_RETURN_IF_ERROR(Run({"truncate", "-s", "256m", image}));
+    KVS_RETURN_IF_ERROR(Run({"mkfs.ext4", "-q", "-F", image}));
     const Result<ToolResult> loop = RunTool({"losetup", "-f", "--show", image});
     if (!loop.ok() || loop->exit_code != 0) {
-      return false;
+      return Status::IoError("losetup: " + (loop.ok() ? loop->output : loop.status().ToString()));
     }
     loop_ = loop->output.substr(0, loop->output.find('\n'));
     return MountLoop();
   }
-  bool MountLoop() {
-    mounted_ = ::mount(loop_.c_str(), path_.c_str(), "ext4", 0, "") == 0;
-    return mounted_;
+  Status MountLoop() { return MountIt(loop_, "ext4", "errors=remount-ro"); }
+  // What ext4 does when it meets damage: it allows no further write, for good, and reads go on.
+  Status TurnReadOnly() const {
+    const std::string trigger =
+        "/sys/fs/ext4/" + loop_.substr(loop_.rfind('/') + 1) + "/trigger_fs_error";
+    const UniqueFd fd(::open(trigger.c_str(), O_WRONLY | O_CLOEXEC));
+    return fd.valid() && ::write(fd.get(), "1", 1) == 1 ? Status::Ok()
+                                                        : Status::FromErrno(trigger, errno);
+  }
+  // Whoever writes or syncs waits until Thaw().
+  Status Freeze() {
+    const UniqueFd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    frozen_ = fd.valid() && ::ioctl(fd.get(), FIFREEZE, 0) == 0;
+    return frozen_ ? Status::Ok() : Status::FromErrno("FIFREEZE", errno);
+  }
+  Status Thaw() {
+    const UniqueFd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    frozen_ = !(fd.valid() && ::ioctl(fd.get(), FITHAW, 0) == 0);
+    return frozen_ ? Status::FromErrno("FITHAW", errno) : Status::Ok();
   }
   bool Unmount() {
     mounted_ = ::umount2(path_.c_str(), 0) != 0;
@@ -235,21 +302,29 @@ class Mount {
   }
 
  private:
-  static bool Ok(Words command) {
+  Status MountIt(const std::string& device, const char* type, const std::string& options) {
+    mounted_ = ::mount(device.c_str(), path_.c_str(), type, 0, options.c_str()) == 0;
+    return mounted_ ? Status::Ok() : Status::FromErrno("mount of " + device, errno);
+  }
+  static Status Run(Words command) {
+    const std::string name = command[0];
     const Result<ToolResult> result = RunTool(std::move(command));
-    return result.ok() && result->exit_code == 0;
+    KVS_RETURN_IF_ERROR(result.status());
+    return result->exit_code == 0 ? Status::Ok() : Status::IoError(name + ": " + result->output);
   }
 
   std::string path_;
   std::string loop_;
   bool mounted_ = false;
+  bool frozen_ = false;
 };
 
 TEST_F(FaultTest, AFullDiskStopsWritesAndRoomStartsThemAgain) {
-  Mount mount;
-  if (!mount.Tmpfs(dir_.Join("small"), "48m")) {
-    GTEST_SKIP() << "file systems cannot be mounted here";
+  if (const std::string why = Mount::Forbidden(false); !why.empty()) {
+    GTEST_SKIP() << why;
   }
+  Mount mount;
+  ASSERT_EQ(mount.Tmpfs(dir_.Join("small"), "48m").ToString(), "ok");
   const std::string filler = dir_.Join("small/filler");
   ASSERT_TRUE(WriteFileAtomic(filler, std::string(size_t{24} << 20, 'f')).ok());
   const std::unique_ptr<Server> node =
@@ -300,15 +375,102 @@ TEST_F(FaultTest, AFullDiskStopsWritesAndRoomStartsThemAgain) {
   node->Kill();
 }
 
+// ext4 met damage and allows no further write.  Reads go on, writes are refused with the reason,
+// and on the repaired disk everything that was acknowledged is there.
+TEST_F(FaultTest, OnAReadOnlyDiskReadsGoOnAndWritesSayWhy) {
+  if (const std::string why = Mount::Forbidden(true); !why.empty()) {
+    GTEST_SKIP() << why;
+  }
+  const std::string image = dir_.Join("image");
+  Mount mount;
+  ASSERT_EQ(mount.Ext4(dir_.Join("disk"), image).ToString(), "ok");
+  Words options = BusyOptions();
+  options.insert(options.end(), {"--binlog-sync", "always"});
+  const std::unique_ptr<Server> node = MakeNode(dir_, "disk/node", options);
+  ASSERT_EQ(node->Start().ToString(), "ok");
+  Write(node.get(), 3000);
+  ASSERT_EQ(mount.TurnReadOnly().ToString(), "ok");
+  RespClient client = node->Connect();
+  std::string answer;
+  ASSERT_TRUE(WaitUntil(5000, [&] {
+    answer = client.Ask({"set", "k", "x"});
+    return answer.find("MISCONF") != std::string::npos;
+  })) << answer;
+  EXPECT_NE(answer.find("Read-only file system"), std::string::npos) << answer;
+  EXPECT_NE(client.Do({"info", "persistence"})->text.find("aof_last_write_status:err"),
+            std::string::npos);
+  int64_t existing = 0;
+  EXPECT_EQ(writers_.CheckAll(&client, &existing), "");
+  node->Kill();
+
+  // Nor does it start on such a disk, and the check says why it cannot look.
+  const std::string data = dir_.Join("disk/node");
+  for (const Words& arguments :
+       {Words{"--dir", data, "--port", "0", "--http-port", "0"}, Words{"--check", data}}) {
+    Words command = {BinaryPath("kv_node")};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    const Result<ToolResult> refused = RunTool(command, 60'000);
+    ASSERT_TRUE(refused.ok());
+    EXPECT_NE(refused->exit_code, 0);
+    EXPECT_TRUE(ToLower(refused->output).find("read-only") != std::string::npos) << refused->output;
+    EXPECT_EQ(refused->output.find("in use"), std::string::npos) << refused->output;
+  }
+
+  ASSERT_TRUE(WaitUntil(5000, [&] { return mount.Unmount(); }));
+  const Result<ToolResult> repair = RunTool({"e2fsck", "-f", "-y", image}, 60'000);
+  ASSERT_TRUE(repair.ok());
+  ASSERT_LE(repair->exit_code, 1) << repair->output;  // 1: what was wrong is mended.
+  ASSERT_EQ(mount.MountLoop().ToString(), "ok");
+  ASSERT_NO_FATAL_FAILURE(StartAndCheck(node.get()));
+  node->Kill();
+}
+
+// A disk that does nothing for a while costs time and nothing else.
+TEST_F(FaultTest, ADiskThatStandsStillCostsTimeOnly) {
+  if (const std::string why = Mount::Forbidden(true); !why.empty()) {
+    GTEST_SKIP() << why;
+  }
+  Mount mount;
+  ASSERT_EQ(mount.Ext4(dir_.Join("disk"), dir_.Join("image")).ToString(), "ok");
+  const std::unique_ptr<Server> node = MakeNode(dir_, "disk/node", BusyOptions());
+  ASSERT_EQ(node->Start().ToString(), "ok");
+  writers_.Start(node->port());
+  for (int i = 0; i < Loops(5, 2); ++i) {
+    const uint64_t before = writers_.acknowledged();
+    ASSERT_TRUE(WaitUntil(20'000, [&] { return writers_.acknowledged() > before + 1000; }));
+    ASSERT_EQ(mount.Freeze().ToString(), "ok");
+    uint64_t frozen_at = writers_.acknowledged();
+    int64_t since_ms = NowMillis();
+    ASSERT_TRUE(WaitUntil(10'000, [&] {  // Longer than `everysec` acknowledges without an fsync.
+      if (writers_.acknowledged() != frozen_at) {
+        frozen_at = writers_.acknowledged();
+        since_ms = NowMillis();
+      }
+      return NowMillis() - since_ms > 2000;
+    }));
+    ASSERT_EQ(mount.Thaw().ToString(), "ok");
+    ASSERT_TRUE(WaitUntil(10'000, [&] { return writers_.acknowledged() > frozen_at + 1000; }));
+  }
+  writers_.Stop();
+  EXPECT_EQ(node->process()->Output().find("refuses"), std::string::npos);
+  RespClient client = node->Connect();
+  int64_t existing = 0;
+  EXPECT_EQ(writers_.CheckAll(&client, &existing), "");
+  node->Kill();
+  ASSERT_NO_FATAL_FAILURE(StartAndCheck(node.get()));
+  node->Kill();
+}
+
 // With `always` a power cut loses nothing that was acknowledged.  With `everysec` what is left is a
 // prefix of the writes, with everything that is older than 1.5 s.
 TEST_F(FaultTest, APowerCutLosesNothingWithAlwaysAndTheLastMomentsWithEverysec) {
+  if (const std::string why = Mount::Forbidden(true); !why.empty()) {
+    GTEST_SKIP() << why;
+  }
   for (const std::string sync : {"always", "everysec"}) {
     SCOPED_TRACE(sync);
     Mount mount;
-    if (!mount.Ext4(dir_.Join(sync), dir_.Join(sync + ".image"))) {
-      GTEST_SKIP() << "file systems cannot be mounted here";
-    }
+    ASSERT_EQ(mount.Ext4(dir_.Join(sync), dir_.Join(sync + ".image")).ToString(), "ok");
     Words options = BusyOptions();
     options.insert(options.end(), {"--binlog-sync", sync});
     const std::unique_ptr<Server> node = MakeNode(dir_, sync + "/node", options);
@@ -335,7 +497,7 @@ TEST_F(FaultTest, APowerCutLosesNothingWithAlwaysAndTheLastMomentsWithEverysec) 
         old_enough = sync == "always" || when_ms < cut_ms - 1500 ? count : old_enough;
       }
       ASSERT_TRUE(WaitUntil(5000, [&] { return mount.Unmount(); }));
-      ASSERT_TRUE(mount.MountLoop());
+      ASSERT_EQ(mount.MountLoop().ToString(), "ok");
       ASSERT_EQ(node->Start().ToString(), "ok");
       client = node->Connect();
       const int64_t left = client.Do({"dbsize"})->integer;
