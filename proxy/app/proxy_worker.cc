@@ -14,9 +14,6 @@ namespace {
 
 constexpr int64_t kDeadlineCheckMs = 10;
 constexpr int64_t kHousekeepingMs = 100;
-// A client that monitors and does not read is closed when so much waits for it.
-constexpr size_t kMaxMonitorBacklog = size_t{32} << 20;
-
 LinkOptions ToLinkOptions(const ProxyOptions& options) {
   LinkOptions link;
   link.password = options.backend_auth;
@@ -35,7 +32,7 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Metric
       loop_(std::move(name)),
       links_(&loop_, ToLinkOptions(*options_)),
       router_(&links_),
-      monitor_outlet_([this] { loop_.PostAlways([this] { ShowMonitored(); }); }) {
+      sessions_(&loop_, service, [](ProxySession* /*session*/) {}) {
   ApplyOptions();
   loop_.AddTurnHook(this);
   loop_.Every(kDeadlineCheckMs, [this] {
@@ -44,7 +41,7 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Metric
   });
   loop_.Every(kHousekeepingMs, [this] {
     PublishMetrics();
-    CloseIdle();
+    sessions_.CloseIdle(options_->timeout.count(), options_->client_output_timeout.count());
   });
 }
 
@@ -102,15 +99,8 @@ void ProxyWorker::BeginStop(int64_t drain_ms) {
 
 // Closes sessions as they fall idle; at the deadline all of them.
 void ProxyWorker::Drain(int64_t deadline_ms) {
-  std::vector<ProxySession*> closing;
-  for (const auto& [session, owner] : sessions_) {
-    if (session->idle() || loop_.now_ms() >= deadline_ms) {
-      closing.push_back(session);
-    }
-  }
-  for (ProxySession* session : closing) {
-    session->Close();
-  }
+  const bool late = loop_.now_ms() >= deadline_ms;
+  sessions_.CloseIf([late](ProxySession* session) { return late || session->idle(); });
   if (sessions_.empty()) {
     loop_.Stop();
     return;
@@ -121,9 +111,7 @@ void ProxyWorker::Drain(int64_t deadline_ms) {
 void ProxyWorker::SetTable(RouteTablePtr table) {
   loop_.PostAlways([this, table = std::move(table)]() mutable {
     router_.SetTable(std::move(table));
-    for (const auto& [session, owner] : sessions_) {
-      MarkDirty(session);
-    }
+    sessions_.ForEach([this](ProxySession* session) { MarkDirty(session); });
   });
 }
 
@@ -156,15 +144,10 @@ void ProxyWorker::OnAccept(UniqueFd fd) {
   }
   SetNoDelay(fd.get());
   SetKeepAlive(fd.get(), static_cast<int>(options_->tcp_keepalive.count() / 1000));
-  std::shared_ptr<ClientInfo> info = service_.clients->Add(fd.get(), loop_.now_ms(), [this] {
-    if (!kill_posted_.exchange(true, std::memory_order_acq_rel)) {
-      loop_.PostAlways([this] { CloseKilled(); });
-    }
-  });
-  auto session = std::make_unique<ProxySession>(this, std::move(fd), std::move(info));
-  session->client()->authenticated = options_->requirepass.empty();
-  ProxySession* raw = session.get();
-  sessions_.emplace(raw, std::move(session));
+  std::shared_ptr<ClientInfo> info = sessions_.AddClient(fd.get());
+  ProxySession* raw =
+      sessions_.Add(std::make_unique<ProxySession>(this, std::move(fd), std::move(info)));
+  raw->client()->authenticated = options_->requirepass.empty();
   metrics_->Increment(kProxy_connections_total);
   metrics_->Increment(kProxy_client_connections);
   if (Status status = raw->Start(); !status.ok()) {
@@ -175,15 +158,8 @@ void ProxyWorker::OnAccept(UniqueFd fd) {
 
 void ProxyWorker::OnClosed(ProxySession* session) {
   metrics_->Add(kProxy_client_connections, -1);
-  service_.clients->Remove(session->client()->info->id);
   std::erase(dirty_, session);
-  std::erase(paused_, session);
-  ForgetMonitor(session);
-  const auto found = sessions_.find(session);
-  if (found != sessions_.end()) {
-    loop_.DeleteLater(std::move(found->second));
-    sessions_.erase(found);
-  }
+  sessions_.Remove(session);
 }
 
 void ProxyWorker::MarkDirty(ProxySession* session) {
@@ -233,91 +209,6 @@ void ProxyWorker::PublishMetrics() {
   metrics_->Set(kProxy_backend_timeouts_total, static_cast<int64_t>(sum.timeouts));
   metrics_->Set(kProxy_backend_connects_total, static_cast<int64_t>(sum.connects));
   metrics_->Set(kProxy_backend_connections, connected);
-}
-
-void ProxyWorker::ResumeAfterPause(ProxySession* session) {
-  paused_.push_back(session);
-  if (pause_timer_ == kNoTimer) {
-    pause_timer_ = loop_.After(ClientPause::kRetryMs, [this] { ResumePaused(); });
-  }
-}
-
-void ProxyWorker::ResumePaused() {
-  pause_timer_ = kNoTimer;
-  if (service_.pause->InForce(loop_.clock()->MonotonicMillis())) {
-    pause_timer_ = loop_.After(ClientPause::kRetryMs, [this] { ResumePaused(); });
-    return;
-  }
-  for (ProxySession* session : std::exchange(paused_, {})) {
-    session->Resume();
-  }
-}
-
-void ProxyWorker::CloseKilled() {
-  kill_posted_.store(false, std::memory_order_release);
-  std::vector<ProxySession*> killed;
-  for (const auto& [session, owner] : sessions_) {
-    if (session->client()->info->killed()) {
-      killed.push_back(session);
-    }
-  }
-  for (ProxySession* session : killed) {
-    session->Close();
-  }
-}
-
-// After a command that may have begun or ended a session's monitoring.
-void ProxyWorker::UpdateMonitor(ProxySession* session) {
-  if (!session->client()->info->monitor.load(std::memory_order_relaxed)) {
-    return ForgetMonitor(session);
-  }
-  if (std::find(monitors_.begin(), monitors_.end(), session) != monitors_.end()) {
-    return;
-  }
-  if (monitors_.empty()) {
-    service_.monitors->Add(&monitor_outlet_);
-  }
-  monitors_.push_back(session);
-}
-
-void ProxyWorker::ForgetMonitor(ProxySession* session) {
-  if (std::erase(monitors_, session) > 0 && monitors_.empty()) {
-    service_.monitors->Remove(&monitor_outlet_);
-  }
-}
-
-void ProxyWorker::ShowMonitored() {
-  bool overflown = false;
-  const std::string lines = monitor_outlet_.Take(&overflown);
-  for (ProxySession* session : std::vector<ProxySession*>(monitors_)) {
-    if (overflown || session->unsent() > kMaxMonitorBacklog) {
-      KVS_LOG(kWarning, "closed {}: it monitors and does not read",
-              session->client()->info->address);
-      session->Close();
-    } else {
-      session->AppendMonitored(lines);
-    }
-  }
-}
-
-void ProxyWorker::CloseIdle() {
-  const int64_t idle_limit = options_->timeout.count();
-  const int64_t output_limit = options_->client_output_timeout.count();
-  if (idle_limit == 0 && output_limit == 0) {
-    return;
-  }
-  std::vector<ProxySession*> closing;
-  for (const auto& [session, owner] : sessions_) {
-    const int64_t silent_ms = loop_.now_ms() - session->last_active_ms();
-    const bool idle = idle_limit > 0 && silent_ms > idle_limit && session->idle();
-    const bool stuck = output_limit > 0 && silent_ms > output_limit && session->has_unsent();
-    if (idle || stuck) {
-      closing.push_back(session);
-    }
-  }
-  for (ProxySession* session : closing) {
-    session->Close();
-  }
 }
 
 }  // namespace kvs

@@ -5,17 +5,16 @@
 
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "common/base/thread.h"
 #include "common/net/event_loop.h"
 #include "common/net/listener.h"
+#include "common/service/session_set.h"
 #include "proxy/app/proxy_options.h"
 #include "proxy/session/proxy_session.h"
 
@@ -54,18 +53,13 @@ class ProxyWorker : public SessionHost, public TurnHook {
   void MarkDirty(ProxySession* session) override;
   void CountCommand(const CommandSpec& spec, int64_t micros, bool failed) override;
   void OnClosed(ProxySession* session) override;
-  void ResumeAfterPause(ProxySession* session) override;
-  void UpdateMonitor(ProxySession* session) override;
+  void ResumeAfterPause(ProxySession* session) override { sessions_.ResumeAfterPause(session); }
+  void UpdateMonitor(ProxySession* session) override { sessions_.UpdateMonitor(session); }
 
  private:
   void OnAccept(UniqueFd fd);
   void ApplyOptions();
   void PublishMetrics();
-  void CloseIdle();
-  void CloseKilled();
-  void ResumePaused();
-  void ForgetMonitor(ProxySession* session);
-  void ShowMonitored();
   void ReportFailures();
   void Drain(int64_t deadline_ms);
 
@@ -79,13 +73,8 @@ class ProxyWorker : public SessionHost, public TurnHook {
   LinkPool links_;
   Router router_;
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::unordered_map<ProxySession*, std::unique_ptr<ProxySession>> sessions_;
+  SessionSet<ProxySession> sessions_;
   std::vector<ProxySession*> dirty_;
-  std::vector<ProxySession*> paused_;
-  TimerId pause_timer_ = kNoTimer;
-  std::vector<ProxySession*> monitors_;
-  MonitorOutlet monitor_outlet_;
-  std::atomic<bool> kill_posted_{false};
   int failure_limit_ = 0;
   std::function<void(const NodeAddress&)> on_failure_;  // Empty: nobody asks.
   std::map<NodeAddress, int> reported_failures_;

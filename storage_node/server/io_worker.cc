@@ -22,9 +22,6 @@ namespace {
 constexpr size_t kMaxTurnBytes = size_t{1} << 20;
 constexpr int64_t kStallRetryMs = 1;
 constexpr int64_t kIdleCheckMs = 1000;
-// A client that monitors and does not read is closed when so much waits for it.
-constexpr size_t kMaxMonitorBacklog = size_t{32} << 20;
-
 bool IsNodeCommand(const CommandSpec& spec) {
   return HandlerOf(IdOf(spec)) != nullptr;
 }
@@ -45,11 +42,13 @@ IoWorker::IoWorker(std::string name, const Parts& parts)
       options_(parts.options),
       topology_(parts.topology),
       loop_(std::move(name)),
-      monitor_outlet_([this] { loop_.PostAlways([this] { ShowMonitored(); }); }),
+      sessions_(&loop_, parts.service, [this](NodeSession* session) { EnterTurn(session); }),
       txn_(parts.store, [this](const Status& status, uint64_t lsn) { OnCommit(status, lsn); }) {
   loop_.AddTurnHook(this);
   store_->pipeline().AddListener(this);
-  loop_.Every(kIdleCheckMs, [this] { CloseIdle(); });
+  loop_.Every(kIdleCheckMs, [this] {
+    sessions_.CloseIdle(options_->timeout.count(), options_->client_output_timeout.count());
+  });
 }
 
 IoWorker::~IoWorker() {
@@ -71,9 +70,7 @@ void IoWorker::Stop() {
   if (thread_.joinable()) {
     loop_.PostAlways([this] {
       listeners_.clear();
-      while (!sessions_.empty()) {
-        sessions_.begin()->first->Close();
-      }
+      sessions_.CloseIf([](NodeSession* /*session*/) { return true; });
       loop_.Stop();
     });
     thread_.Join();
@@ -117,15 +114,10 @@ void IoWorker::OnAccept(UniqueFd fd) {
   }
   SetNoDelay(fd.get());
   SetKeepAlive(fd.get(), static_cast<int>(options_->tcp_keepalive.count() / 1000));
-  std::shared_ptr<ClientInfo> info = service_.clients->Add(fd.get(), loop_.now_ms(), [this] {
-    if (!kill_posted_.exchange(true, std::memory_order_acq_rel)) {
-      loop_.PostAlways([this] { CloseKilled(); });
-    }
-  });
-  auto session = std::make_unique<NodeSession>(this, std::move(fd), std::move(info));
-  session->client()->authenticated = options_->requirepass.empty();
-  NodeSession* raw = session.get();
-  sessions_.emplace(raw, std::move(session));
+  std::shared_ptr<ClientInfo> info = sessions_.AddClient(fd.get());
+  NodeSession* raw =
+      sessions_.Add(std::make_unique<NodeSession>(this, std::move(fd), std::move(info)));
+  raw->client()->authenticated = options_->requirepass.empty();
   metrics_->Increment(kNode_connections_total);
   metrics_->Increment(kNode_client_connections);
   if (Status status = raw->Start(); !status.ok()) {
@@ -136,16 +128,10 @@ void IoWorker::OnAccept(UniqueFd fd) {
 
 void IoWorker::OnClosed(NodeSession* session) {
   metrics_->Add(kNode_client_connections, -1);
-  service_.clients->Remove(session->client()->info->id);
   std::erase(turn_, session);
   std::erase(stalled_, session);
-  std::erase(paused_, session);
-  ForgetMonitor(session);
-  const auto found = sessions_.find(session);
-  if (found != sessions_.end()) {
-    loop_.DeleteLater(std::move(found->second));
-    sessions_.erase(found);
-  }
+  std::erase(parked_, session);
+  sessions_.Remove(session);
 }
 
 void IoWorker::EnterTurn(NodeSession* session) {
@@ -203,7 +189,7 @@ void IoWorker::RefuseUnknown(NodeSession* session, CommandArgs args, std::string
 
 bool IoWorker::Hold(NodeSession* session, const CommandSpec& spec, CommandArgs args) {
   if (service_.pause->Holds(spec, [this] { return loop_.clock()->MonotonicMillis(); })) {
-    ResumeAfterPause(session);
+    sessions_.ResumeAfterPause(session);
     return true;
   }
   if (spec.is_write() && AnyStalled(spec, args)) {
@@ -224,7 +210,7 @@ void IoWorker::AnswerHere(NodeSession* session, const CommandSpec& spec, Command
   session->EndReply();
   const StageTimes times = {.queue = start - loop_.now_micros(), .engine = micros};
   session->NoteTimes(spec, args, times, /*waits=*/false);
-  UpdateMonitor(session);
+  sessions_.UpdateMonitor(session);
 }
 
 // Writes an error and returns true if the command may not run.
@@ -405,16 +391,21 @@ void IoWorker::OnWatermark(uint64_t /*lsn*/) {
   }
   loop_.PostAlways([this] {
     watermark_posted_.store(false, std::memory_order_release);
-    std::vector<NodeSession*> parked;
-    for (const auto& [session, owner] : sessions_) {
-      if (session->parked()) {
-        parked.push_back(session);
+    for (NodeSession* session : std::exchange(parked_, {})) {
+      session->set_listed(false);
+      session->Flush();
+      if (session->parked() && !session->closed()) {
+        OnParked(session);
       }
     }
-    for (NodeSession* session : parked) {
-      session->Flush();
-    }
   });
+}
+
+void IoWorker::OnParked(NodeSession* session) {
+  if (!session->listed()) {
+    session->set_listed(true);
+    parked_.push_back(session);
+  }
 }
 
 void IoWorker::ResumeSoon(NodeSession* session) {
@@ -433,92 +424,6 @@ void IoWorker::ResumeStalled() {
   stall_timer_ = kNoTimer;
   for (NodeSession* session : std::exchange(stalled_, {})) {
     session->Resume();
-  }
-}
-
-void IoWorker::ResumeAfterPause(NodeSession* session) {
-  paused_.push_back(session);
-  if (pause_timer_ == kNoTimer) {
-    pause_timer_ = loop_.After(ClientPause::kRetryMs, [this] { ResumePaused(); });
-  }
-}
-
-void IoWorker::ResumePaused() {
-  pause_timer_ = kNoTimer;
-  if (service_.pause->InForce(loop_.clock()->MonotonicMillis())) {
-    pause_timer_ = loop_.After(ClientPause::kRetryMs, [this] { ResumePaused(); });
-    return;
-  }
-  for (NodeSession* session : std::exchange(paused_, {})) {
-    session->Resume();
-  }
-}
-
-void IoWorker::CloseKilled() {
-  kill_posted_.store(false, std::memory_order_release);
-  std::vector<NodeSession*> killed;
-  for (const auto& [session, owner] : sessions_) {
-    if (session->client()->info->killed()) {
-      killed.push_back(session);
-    }
-  }
-  for (NodeSession* session : killed) {
-    session->Close();
-  }
-}
-
-// After a command that may have begun or ended a session's monitoring.
-void IoWorker::UpdateMonitor(NodeSession* session) {
-  if (!session->client()->info->monitor.load(std::memory_order_relaxed)) {
-    return ForgetMonitor(session);
-  }
-  if (std::find(monitors_.begin(), monitors_.end(), session) != monitors_.end()) {
-    return;
-  }
-  if (monitors_.empty()) {
-    service_.monitors->Add(&monitor_outlet_);
-  }
-  monitors_.push_back(session);
-}
-
-void IoWorker::ForgetMonitor(NodeSession* session) {
-  if (std::erase(monitors_, session) > 0 && monitors_.empty()) {
-    service_.monitors->Remove(&monitor_outlet_);
-  }
-}
-
-void IoWorker::ShowMonitored() {
-  bool overflown = false;
-  const std::string lines = monitor_outlet_.Take(&overflown);
-  for (NodeSession* session : std::vector<NodeSession*>(monitors_)) {
-    if (overflown || session->unsent() > kMaxMonitorBacklog) {
-      KVS_LOG(kWarning, "closed {}: it monitors and does not read",
-              session->client()->info->address);
-      session->Close();
-    } else {
-      EnterTurn(session);
-      session->AppendMonitored(lines);
-    }
-  }
-}
-
-void IoWorker::CloseIdle() {
-  const int64_t idle_limit = options_->timeout.count();
-  const int64_t output_limit = options_->client_output_timeout.count();
-  if (idle_limit == 0 && output_limit == 0) {
-    return;
-  }
-  std::vector<NodeSession*> closing;
-  for (const auto& [session, owner] : sessions_) {
-    const int64_t silent_ms = loop_.now_ms() - session->last_active_ms();
-    const bool idle = idle_limit > 0 && silent_ms > idle_limit;
-    const bool stuck = output_limit > 0 && silent_ms > output_limit && session->unsent() > 0;
-    if (idle || stuck) {
-      closing.push_back(session);
-    }
-  }
-  for (NodeSession* session : closing) {
-    session->Close();
   }
 }
 

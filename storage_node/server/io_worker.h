@@ -12,13 +12,13 @@
 #include <atomic>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "common/base/thread.h"
 #include "common/net/event_loop.h"
 #include "common/net/listener.h"
 #include "common/service/connection_commands.h"
+#include "common/service/session_set.h"
 #include "storage_node/command/scan_cursors.h"
 #include "storage_node/commit/txn.h"
 #include "storage_node/server/node_metrics.h"
@@ -69,6 +69,8 @@ class IoWorker : public TurnHook, public WatermarkListener {
   // Calls session->Resume() at the next turn.
   void ResumeSoon(NodeSession* session);
   void OnClosed(NodeSession* session);
+  // Replies of the session wait for the watermark.
+  void OnParked(NodeSession* session);
   uint64_t watermark() const { return store_->pipeline().watermark(); }
   const CommitPipeline& pipeline() const { return store_->pipeline(); }
   const NodeOptions& options() const { return *options_; }
@@ -82,14 +84,7 @@ class IoWorker : public TurnHook, public WatermarkListener {
   void OnCommit(const Status& status, uint64_t lsn);
   // Calls session->Resume() when the instance may have room, or when the pause is over.
   void ResumeLater(NodeSession* session);
-  void ResumeAfterPause(NodeSession* session);
   void ResumeStalled();
-  void ResumePaused();
-  void CloseIdle();
-  void CloseKilled();
-  void UpdateMonitor(NodeSession* session);
-  void ForgetMonitor(NodeSession* session);
-  void ShowMonitored();
 
   void RefuseUnknown(NodeSession* session, CommandArgs args, std::string_view error);
   // Whether the command has to wait; the session is then on a list for Resume().
@@ -114,15 +109,11 @@ class IoWorker : public TurnHook, public WatermarkListener {
 
   EventLoop loop_;
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::unordered_map<NodeSession*, std::unique_ptr<NodeSession>> sessions_;
+  SessionSet<NodeSession> sessions_;
+  std::vector<NodeSession*> parked_;   // Sessions whose replies wait for the watermark.
   std::vector<NodeSession*> turn_;     // Sessions with replies in this turn.
   std::vector<NodeSession*> stalled_;  // Sessions that wait for an instance.
   TimerId stall_timer_ = kNoTimer;
-  std::vector<NodeSession*> paused_;
-  TimerId pause_timer_ = kNoTimer;
-  std::vector<NodeSession*> monitors_;
-  MonitorOutlet monitor_outlet_;
-  std::atomic<bool> kill_posted_{false};
   std::vector<std::string_view> lock_keys_;  // Scratch.
   std::vector<std::string_view> renamed_;    // The same, of a request with another name.
   std::atomic<bool> watermark_posted_{false};

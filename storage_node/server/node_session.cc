@@ -191,6 +191,7 @@ void NodeSession::FinishTurn(uint64_t lsn, int64_t commit_micros) {
       gate.since_micros = worker_->loop()->clock()->MonotonicMicros();
     }
     gates_.push_back(std::move(gate));
+    worker_->OnParked(this);
   } else if (wanted > worker_->watermark() && !gates_.empty()) {
     gates_.back().lsn = std::max(gates_.back().lsn, wanted);
   }

@@ -64,10 +64,16 @@ class NodeSession : public IoHandler {
   ClientState* client() { return &client_; }
   std::string* output() { return &output_; }
   size_t unsent() const { return output_.size() - sent_; }
+  bool has_unsent() const { return unsent() > 0; }
+  // Whether replies wait for the watermark.
   bool parked() const { return !gates_.empty(); }
+  static bool idle() { return true; }  // Between turns nothing of it is under way.
   bool closed() const { return closed_; }
   bool in_turn() const { return in_turn_; }
   void set_in_turn(bool in_turn) { in_turn_ = in_turn; }
+  // Whether it is on the worker's list of parked sessions.
+  bool listed() const { return listed_; }
+  void set_listed(bool listed) { listed_ = listed; }
   int64_t last_active_ms() const { return last_active_ms_; }
   void Close();
 
@@ -101,6 +107,7 @@ class NodeSession : public IoHandler {
   size_t sent_ = 0;             // Of output_.
   uint64_t output_offset_ = 0;  // Stream offset of output_[0].
   std::deque<Gate> gates_;
+  bool listed_ = false;
 
   // This turn.
   size_t turn_start_ = 0;  // Where its replies begin in output_.
