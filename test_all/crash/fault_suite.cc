@@ -204,7 +204,7 @@ TEST_F(FaultTest, OnASlowDiskEverysecKeepsItsPromiseAndReadsGoOn) {
     std::string reply;
     ASSERT_TRUE(WaitUntil(10'000, [&] {
       const int64_t read_ms = NowMillis();
-      EXPECT_EQ(reader.Ask({"get", "other"}), "x");
+      EXPECT_EQ(reader.Ask({"get", "other"}), "\"x\"");
       slowest_read_ms = std::max(slowest_read_ms, NowMillis() - read_ms);
       bool closed = false;
       reply += writer.ReadUntilQuiet(1, &closed);
