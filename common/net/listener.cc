@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kAcceptsPerTurn = 64;
 constexpr int64_t kRestMillis = 100;
+constexpr int64_t kWarningMillis = 10'000;  // The same warning again comes no sooner.
 
 }  // namespace
 
@@ -46,14 +47,21 @@ void Listener::OnReady(bool /*readable*/, bool /*writable*/) {
       continue;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      KVS_LOG(kWarning, "cannot accept a connection: {}; raise the open files limit (ulimit -n)",
-              std::strerror(errno));
+      Warn(errno);
       Rest();
       return;
     }
     if (errno != EINTR && errno != ECONNABORTED) {
       return;
     }
+  }
+}
+
+void Listener::Warn(int error) {
+  if (loop_->now_ms() - warned_ms_ >= kWarningMillis) {
+    warned_ms_ = loop_->now_ms();
+    KVS_LOG(kWarning, "cannot accept a connection: {}; raise the open files limit (ulimit -n)",
+            std::strerror(error));
   }
 }
 

@@ -29,6 +29,8 @@ class Listener : public IoHandler {
   void OnReady(bool readable, bool writable) override;
 
  private:
+  // Says once in a while that there are no descriptors.
+  void Warn(int error);
   void Rest();
 
   EventLoop* const loop_;
@@ -36,6 +38,7 @@ class Listener : public IoHandler {
   OnAccept on_accept_;
   IoWatch* watch_ = nullptr;
   TimerId resting_ = kNoTimer;
+  int64_t warned_ms_ = INT64_MIN / 2;
 };
 
 }  // namespace kvs

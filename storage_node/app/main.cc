@@ -96,6 +96,7 @@ Status Serve(const CommandLine& line, ConfigStore<NodeOptions>* config) {
   KVS_RETURN_IF_ERROR(signals.Start());
   KVS_RETURN_IF_ERROR(node.Start());
   KVS_ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> http, StartHttp(&loop, *options, &node));
+  node.Serve();
   std::unique_ptr<ControlClient> control;
   if (!options->config_servers.empty()) {
     KVS_ASSIGN_OR_RETURN(control, StartControl(&loop, *options, &node));

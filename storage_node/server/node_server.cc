@@ -74,9 +74,15 @@ Status NodeServer::Start() {
   GovernMemory();
   rate_timer_ = loop_->Every(kRatePeriodMs, [this] { SampleRates(); });
   memory_timer_ = loop_->Every(kMemoryPeriodMs, [this] { GovernMemory(); });
+  return Status::Ok();
+}
+
+void NodeServer::Serve() {
+  for (const auto& worker : workers_) {
+    worker->StartThread();
+  }
   KVS_LOG(kInfo, "node {} serves on port {} with {} keys; log replayed: {} records", node_id_,
           port_, store_->slots().total_keys(), store_->replayed_records());
-  return Status::Ok();
 }
 
 Status NodeServer::Stop() {
@@ -178,11 +184,7 @@ Status NodeServer::StartWorkers() {
                                                      .options = start_options_,
                                                      .topology = topology_}));
   }
-  KVS_RETURN_IF_ERROR(ListenAll());
-  for (const auto& worker : workers_) {
-    worker->StartThread();
-  }
-  return Status::Ok();
+  return ListenAll();
 }
 
 // Every loop has a listener of its own on the TCP port; the kernel spreads the connections.

@@ -31,8 +31,10 @@ class NodeServer {
   NodeServer(EventLoop* loop, ConfigStore<NodeOptions>* config);
   ~NodeServer();
 
-  // Opens the data directory and starts to serve.
+  // Opens the data directory and the sockets.  Clients may connect and wait.
   Status Start();
+  // Begins to answer clients: when nothing can fail any more.  REQUIRES: Start() was OK
+  void Serve();
   // Stops serving, flushes and closes the data.
   Status Stop();
 

@@ -1,5 +1,6 @@
 #include "test_all/harness/cluster.h"
 
+#include <cstdio>
 #include <utility>
 
 #include "common/base/check.h"
@@ -58,6 +59,10 @@ void Server::Move(uint16_t port, Words arguments) {
 
 RespClient Server::Connect() const {
   Result<RespClient> client = RespClient::Connect(port_);
+  if (!client.ok()) {
+    std::fprintf(stderr, "no connection to port %u: %s\n", port_,
+                 client.status().ToString().c_str());
+  }
   KVS_CHECK(client.ok());
   return *std::move(client);
 }

@@ -328,9 +328,6 @@ rlim_t LimitWithFree(const std::vector<std::string>& open, int count) {
 }
 
 TEST_F(LimitsTest, WithoutFileDescriptorsTheNodeServesWhomItHasAndDoesNotSpin) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "the sanitizer's runtime needs descriptors of its own and dies without them";
-#endif
   Start();
   const pid_t pid = node_->process()->pid();
   const Result<std::vector<std::string>> open = ListDir("/proc/" + std::to_string(pid) + "/fd");
