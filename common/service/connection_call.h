@@ -34,6 +34,7 @@ void FailArgumentCount(ConnectionCall* call);
 // CLIENT, SLOWLOG, LATENCY: the rows whose names begin so.  CLUSTER: those of its group.
 void AnswerClient(CommandId id, ConnectionCall* call);
 void AnswerSlowLog(CommandId id, ConnectionCall* call);
+void AnswerHotKeys(CommandId id, ConnectionCall* call);
 void AnswerLatency(CommandId id, ConnectionCall* call);
 void AnswerCluster(CommandId id, ConnectionCall* call);
 

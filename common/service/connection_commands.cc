@@ -296,6 +296,9 @@ void Answer(CommandId id, Call* call) {
   if (name.starts_with("slowlog|")) {
     return AnswerSlowLog(id, call);
   }
+  if (name.starts_with("hotkeys|")) {
+    return AnswerHotKeys(id, call);
+  }
   if (name.starts_with("latency|")) {
     return AnswerLatency(id, call);
   }

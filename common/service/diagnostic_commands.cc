@@ -1,5 +1,7 @@
-// SLOWLOG and LATENCY.
+// SLOWLOG, LATENCY and HOTKEYS.
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -11,6 +13,7 @@ namespace kvs {
 namespace {
 
 constexpr int64_t kDefaultSlowLogCount = 10;
+constexpr int64_t kDefaultHotKeyCount = 10;
 
 // Returns the entries that GET and STAGES are about, or nothing after an error reply.
 std::optional<std::vector<SlowLogEntry>> WantedEntries(ConnectionCall* call) {
@@ -165,7 +168,41 @@ void LatencyHistogram(ConnectionCall* call) {
   }
 }
 
+// A key, its estimated requests a second, and their share of all.
+void HotKeysGet(ConnectionCall* call) {
+  int64_t count = kDefaultHotKeyCount;
+  if (call->args.size() > 3) {
+    return FailArgumentCount(call);
+  }
+  if (call->args.size() == 3 && (!ParseInt64(call->args[2], &count) || count < 1)) {
+    return call->Fail("ERR count should be greater than 0");
+  }
+  const int64_t now_ms = call->service->clock->MonotonicMillis();
+  const std::vector<HotKey> hot = call->service->diagnostics->hot_keys.Top(
+      static_cast<size_t>(std::min<int64_t>(count, 2 * HotKeys::kCapacity)), now_ms);
+  call->reply.Array(hot.size());
+  for (const HotKey& key : hot) {
+    call->reply.Array(3);
+    call->reply.Bulk(key.key);
+    call->reply.Integer(std::llround(key.per_second));
+    call->reply.Double(key.share);
+  }
+}
+
 }  // namespace
+
+void AnswerHotKeys(CommandId id, ConnectionCall* call) {
+  HotKeys* hot_keys = &call->service->diagnostics->hot_keys;
+  switch (id) {
+    case CommandId::kHotKeysGet:
+      return HotKeysGet(call);
+    case CommandId::kHotKeysReset:
+      hot_keys->Reset(call->service->clock->MonotonicMillis());
+      return call->reply.Ok();
+    default:
+      return WriteHelp(GetCommand(CommandId::kHotKeys), &call->reply);
+  }
+}
 
 void AnswerSlowLog(CommandId id, ConnectionCall* call) {
   SlowLog* log = &call->service->diagnostics->slow_log;

@@ -1,4 +1,4 @@
-// Diagnostics: what a process keeps about commands that took long.
+// Diagnostics: what a process keeps about commands that took long and keys that are asked for most.
 //
 // Threads: thread-safe.
 // Owner:   the server; outlives its loops.
@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/command/command_sample.h"
 #include "common/service/client_registry.h"
+#include "common/service/hot_keys.h"
 #include "common/service/latency_monitor.h"
 #include "common/service/slow_log.h"
 
@@ -49,6 +50,7 @@ class Diagnostics {
 
   SlowLog slow_log;
   LatencyMonitor latency;
+  HotKeys hot_keys;
 
  private:
   bool IsSlow(const StageTimes& times) const {

@@ -165,6 +165,7 @@ bool ProxySession::Execute(CommandArgs args, std::string_view frame) {
     Forward(*spec, args, frame);
   }
   service->monitors->OnCommand(*spec, args, *client_.info, service->clock);
+  service->diagnostics->hot_keys.OnCommand(*spec, args, service->clock);
   return true;
 }
 

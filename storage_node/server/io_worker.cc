@@ -167,6 +167,7 @@ IoWorker::Outcome IoWorker::Execute(NodeSession* session, CommandArgs args) {
     AnswerHere(session, *spec, args);
   }
   service_.monitors->OnCommand(*spec, args, *session->client()->info, loop_.clock());
+  service_.diagnostics->hot_keys.OnCommand(*spec, args, loop_.clock());
   if (txn_.batch_bytes() > kMaxTurnBytes) {
     (void)txn_.Commit().ok();  // Its outcome goes to OnCommit().
   }
