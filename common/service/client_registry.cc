@@ -62,13 +62,16 @@ std::string ClientInfo::Describe(int64_t now_ms) const {
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 "
       "multi=-1 qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} "
-      "tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+      "tot-mem={} events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} "
+      "tot-net-in={} tot-net-out={} tot-cmds={}",
       id, address, local_address, fd, name_, (now_ms - created_ms) / 1000,
       (now_ms - last_active_ms.load(std::memory_order_relaxed)) / 1000, Flags(),
       input_bytes.load(std::memory_order_relaxed), output > 0 ? 1 : 0, output,
       input_bytes.load(std::memory_order_relaxed) + output,
       command < 0 ? "NULL" : kCommands[command].name, protocol.load(std::memory_order_relaxed),
-      library_name_, library_version_);
+      library_name_, library_version_, total_input.load(std::memory_order_relaxed),
+      total_output.load(std::memory_order_relaxed),
+      total_commands.load(std::memory_order_relaxed));
 }
 
 std::shared_ptr<ClientInfo> ClientRegistry::Add(int fd, int64_t now_ms, ClientInfo::Closer closer) {

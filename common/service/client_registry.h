@@ -44,6 +44,18 @@ class ClientInfo {
   std::atomic<bool> no_touch{false};
   std::atomic<uint64_t> input_bytes{0};   // Unparsed, now.
   std::atomic<uint64_t> output_bytes{0};  // Unsent, now.
+  std::atomic<uint64_t> total_input{0};   // Bytes since it connected.
+  std::atomic<uint64_t> total_output{0};
+  std::atomic<uint64_t> total_commands{0};
+
+  // For a session, the only writer of its entry.
+  static void Bump(std::atomic<uint64_t>* counter, uint64_t by) {
+    counter->store(counter->load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  }
+  void NoteCommand(int command) {
+    last_command.store(command, std::memory_order_relaxed);
+    Bump(&total_commands, 1);
+  }
 
   void SetName(std::string_view name) KVS_EXCLUDES(mu_);
   std::string name() const KVS_EXCLUDES(mu_);

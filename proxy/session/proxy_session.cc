@@ -78,6 +78,7 @@ void ProxySession::OnReady(bool readable, bool writable) {
     return closing_ && idle() ? Close() : UpdateInterest();
   }
   host_->counters()->input_bytes += input_.size() - before;
+  ClientInfo::Bump(&client_.info->total_input, input_.size() - before);
   NoteActivity();
   ProcessInput();
 }
@@ -158,7 +159,7 @@ bool ProxySession::Execute(CommandArgs args, std::string_view frame) {
     ReplyError(kClusterDisabledError);
     return true;
   }
-  client_.info->last_command.store(static_cast<int>(IdOf(*spec)), std::memory_order_relaxed);
+  client_.info->NoteCommand(static_cast<int>(IdOf(*spec)));
   if (spec->route == Route::kProxy) {
     AnswerHere(*spec, args);
   } else {
@@ -302,6 +303,7 @@ void ProxySession::Flush() {
     const IoResult result = output_.WriteTo(fd_.get());
     if (output_.size() < before) {
       host_->counters()->output_bytes += before - output_.size();
+      ClientInfo::Bump(&client_.info->total_output, before - output_.size());
       NoteActivity();  // Whoever takes a large reply bit by bit is not idle.
     }
     if (result == IoResult::kClosed) {

@@ -226,7 +226,8 @@ class Systems:
         self.add("kv_node", lambda: self.node("node"))
         self.add("kv_node always", lambda: self.node("node-always", "--binlog-sync", "always"))
         self.add("kv_node without record cache",
-                 lambda: self.node("node-blocks", "--record-cache-size", "0"))
+                 lambda: self.node("node-blocks", "--record-cache-size", "0",
+                                   "--write-behind-size", "1mb", "--write-buffer-size", "256kb"))
         for threads in (1, 2):
             self.add(f"kv_node {threads} io threads",
                      lambda n=threads: self.node(f"node-io{n}", "--io-threads", str(n)))

@@ -158,8 +158,7 @@ IoWorker::Outcome IoWorker::Execute(NodeSession* session, CommandArgs args) {
   if (Hold(session, *spec, args)) {
     return Outcome::kHeld;
   }
-  session->client()->info->last_command.store(static_cast<int>(IdOf(*spec)),
-                                              std::memory_order_relaxed);
+  session->client()->info->NoteCommand(static_cast<int>(IdOf(*spec)));
   session->BeginReply();
   if (IsNodeCommand(*spec)) {
     RunHandler(session, *spec, args);

@@ -73,6 +73,7 @@ void NodeSession::OnReady(bool readable, bool writable) {
     }
   }
   worker_->metrics()->Add(kNode_input_bytes_total, static_cast<int64_t>(input_.size() - before));
+  ClientInfo::Bump(&client_.info->total_input, input_.size() - before);
   NoteActivity();
   ProcessInput();
 }
@@ -252,6 +253,7 @@ void NodeSession::Flush() {
     }
     sent_ += static_cast<size_t>(n);
     worker_->metrics()->Add(kNode_output_bytes_total, n);
+    ClientInfo::Bump(&client_.info->total_output, static_cast<uint64_t>(n));
   }
   if (sent_ > sent_before) {
     NoteActivity();  // Whoever takes a large reply bit by bit is not idle.

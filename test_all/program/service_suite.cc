@@ -50,6 +50,41 @@ TEST_P(ServiceTest, APauseOfAllEndsByItself) {
   EXPECT_GE(NowMillis() - start, 150);
 }
 
+TEST_P(ServiceTest, TheListCountsWhatEachClientDid) {
+  RespClient admin = Connect();
+  RespClient client = Connect();
+  const std::string set = EncodeWords({"set", "k", "value"});
+  const std::string get = EncodeWords({"get", "k"});
+  ASSERT_TRUE(client.Pipeline(set + get + get, 3).ok());
+  const std::string id = EncodeWords({"client", "id"});
+  ASSERT_TRUE(client.Send(id).ok());
+  const Result<std::string> number = client.ReadFrame();
+  ASSERT_TRUE(number.ok());
+  const size_t in = set.size() + 2 * get.size() + id.size();
+  const size_t out = std::string("+OK\r\n$5\r\nvalue\r\n$5\r\nvalue\r\n").size() + number->size();
+  const std::string line =
+      admin.Do({"client", "list", "id", number->substr(1, number->size() - 3)})->text;
+  const std::string wanted =
+      " tot-net-in=" + std::to_string(in) + " tot-net-out=" + std::to_string(out) + " tot-cmds=4\n";
+  EXPECT_TRUE(line.ends_with(wanted)) << line << "wanted" << wanted;
+}
+
+TEST_P(ServiceTest, TheHottestKeyIsNamed) {
+  RespClient client = Connect();
+  std::string bytes;
+  for (int i = 0; i < 4000; ++i) {
+    bytes += EncodeWords({"get", i % 2 == 0 ? "hot" : "key:" + std::to_string(i)});
+  }
+  ASSERT_TRUE(client.Pipeline(bytes, 4000).ok());
+  const Result<Reply> top = client.Do({"hotkeys", "get", "1"});
+  ASSERT_TRUE(top.ok());
+  ASSERT_EQ(top->elements.size(), 1U);
+  EXPECT_EQ(top->elements[0].elements[0].text, "hot");
+  EXPECT_GT(top->elements[0].elements[1].integer, 0);
+  EXPECT_EQ(client.Ask({"hotkeys", "reset"}), "OK");
+  EXPECT_EQ(client.Do({"hotkeys", "get"})->elements.size(), 0U);
+}
+
 TEST_P(ServiceTest, AKilledConnectionIsClosed) {
   RespClient admin = Connect();
   for (int i = 0; i < 8; ++i) {  // On every loop.
