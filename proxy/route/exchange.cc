@@ -368,6 +368,7 @@ Exchange* ExchangePool::New(ExchangeOwner* owner, const CommandSpec* spec, int p
   exchange->started_micros_ = now_micros;
   exchange->shape_ = Exchange::Shape::kForward;
   exchange->done_ = exchange->failed_ = exchange->muted_ = exchange->written_ = false;
+  exchange->started_ = exchange->guards_ = false;
   exchange->sample_.Clear();
   exchange->parts_left_ = 0;
   return exchange;

@@ -78,6 +78,13 @@ class Exchange final : public ReplySink {
   bool muted() const { return muted_; }
   // The session's note about the request.
   CommandSample* sample() { return &sample_; }
+  // Whether it has been handed to the router; else it is held back.
+  bool started() const { return started_; }
+  // What SlotLanes knows it by, once it is started.
+  int lane() const { return lane_; }
+  // Whether it keeps slots guarded.
+  bool guards() const { return guards_; }
+  void set_guards(bool guards) { guards_ = guards; }
 
  private:
   friend class ExchangePool;
@@ -108,6 +115,9 @@ class Exchange final : public ReplySink {
   bool failed_ = false;
   bool muted_ = false;
   bool written_ = false;  // By the session, or nobody wants it.
+  bool started_ = false;
+  bool guards_ = false;
+  int lane_ = 0;
   uint32_t parts_left_ = 0;
   uint32_t scan_shard_ = 0;   // kScan: who was asked,
   uint32_t scan_next_ = 0;    // who comes next (0: nobody),

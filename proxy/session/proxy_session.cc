@@ -13,6 +13,8 @@ namespace kvs {
 namespace {
 
 constexpr size_t kReadBudget = 256 * 1024;
+// Requests that wait for slots to change hands; a session that has so many is not read.
+constexpr size_t kMaxHeld = 1024;
 
 }  // namespace
 
@@ -45,12 +47,17 @@ void ProxySession::Close() {
   }
   fd_.reset();
   for (Exchange* exchange : std::exchange(in_flight_, {})) {
+    const bool started = exchange->started();
     if (exchange->done()) {
       host_->exchanges()->Written(exchange);
-    } else {
-      exchange->Orphan();
+      continue;
+    }
+    exchange->Orphan();
+    if (!started) {
+      exchange->Answer({});  // Nobody else will.
     }
   }
+  held_.clear();
   host_->OnClosed(this);
 }
 
@@ -64,10 +71,7 @@ void ProxySession::OnReady(bool readable, bool writable) {
   }
   if (!HasRoom() || eof_) {
     // Not interested in more, yet the socket reports something: perhaps a peer that is gone.
-    if (PeerIsGone(fd_.get())) {
-      Close();
-    }
-    return;
+    return PeerIsGone(fd_.get()) ? Close() : UpdateInterest();
   }
   const size_t before = input_.size();
   const size_t hint = before > 0 ? parser_.size_hint() : 0;
@@ -87,19 +91,13 @@ void ProxySession::NoteActivity() {
   client_.info->last_active_ms.store(last_active_ms_, std::memory_order_relaxed);
 }
 
-// A change of the map takes effect for a session when nothing of it is in flight, so that its
-// commands on one key never travel to two nodes at the same time.
 bool ProxySession::HasRoom() const {
   return !closing_ && !closed_ && !paused_ && in_flight_.size() < host_->limits().max_pipeline &&
-         output_.size() + waiting_bytes_ < host_->limits().max_output &&
-         (in_flight_.empty() || table_ == host_->router()->table());
+         output_.size() + waiting_bytes_ < host_->limits().max_output && lanes_.held() < kMaxHeld;
 }
 
 void ProxySession::ProcessInput() {
   while (HasRoom() && input_.size() > 0) {
-    if (in_flight_.empty() && table_ != host_->router()->table()) {
-      table_ = host_->router()->table();
-    }
     const RequestParser::Outcome outcome = parser_.Parse(input_.unread());
     if (outcome == RequestParser::Outcome::kNeedMore) {
       break;
@@ -199,8 +197,51 @@ void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::strin
     exchange->sample()->Take(spec, args);
   }
   in_flight_.push_back(exchange);
-  host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_,
-                         client_.knows_topology ? Router::Scope::kShare : Router::Scope::kAll);
+  AdoptTable();
+  if (!lanes_.open()) {
+    Footprint footprint = host_->router()->FootprintOf(spec, args);
+    if (lanes_.Blocks(footprint)) {
+      return Hold(exchange, args, std::move(footprint));
+    }
+  }
+  host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_, scope());
+}
+
+void ProxySession::AdoptTable() {
+  const RouteTablePtr& table = host_->router()->table();
+  if (table_ == table) {
+    return;
+  }
+  if (!in_flight_.empty()) {
+    const MovedSlots& moved = host_->router()->MovedSince(table_);
+    lanes_.Move(moved);
+    for (Exchange* exchange : in_flight_) {
+      if (exchange->started() && !exchange->done() && !exchange->guards()) {
+        exchange->set_guards(lanes_.Guard(moved, exchange->lane()));
+      }
+    }
+  }
+  table_ = table;
+}
+
+void ProxySession::Hold(Exchange* exchange, CommandArgs args, Footprint footprint) {
+  HeldRequest held{.exchange = exchange, .words = {}, .scope = scope(), .bytes = 0};
+  for (const std::string_view word : args) {
+    held.words.emplace_back(word);
+    held.bytes += sizeof(std::string) + word.size();
+  }
+  waiting_bytes_ += held.bytes;
+  lanes_.Hold(++last_held_, std::move(footprint));
+  held_.emplace(last_held_, std::move(held));
+}
+
+void ProxySession::StartHeld() {
+  for (const uint64_t id : lanes_.TakeReady()) {
+    const HeldRequest held = std::move(held_.extract(id).mapped());
+    waiting_bytes_ -= held.bytes;
+    const std::vector<std::string_view> args(held.words.begin(), held.words.end());
+    host_->router()->Start(held.exchange, args, {}, nullptr, held.scope);
+  }
 }
 
 void ProxySession::AnswerHere(const CommandSpec& spec, CommandArgs args) {
@@ -259,6 +300,10 @@ void ProxySession::OnDone(Exchange* exchange, bool written) {
                                              host_->service()->clock);
     host_->counters()->error_replies += exchange->failed() ? 1 : 0;
   }
+  if (exchange->guards()) {
+    exchange->set_guards(false);
+    lanes_.Finish(exchange->lane());
+  }
   if (written) {
     in_flight_.pop_front();
     host_->exchanges()->Written(exchange);
@@ -285,6 +330,8 @@ void ProxySession::OnTurnEnd() {
   if (closed_) {
     return;
   }
+  AdoptTable();
+  StartHeld();
   WriteFinished();
   Flush();
   if (!closed_ && starved_ && HasRoom()) {

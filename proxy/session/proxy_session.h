@@ -4,6 +4,9 @@
 // loop's turn the finished replies are written, in the order of the requests, with one call.  A
 // session without room is not read, so TCP makes the client wait: that is all the back-pressure.
 //
+// When slots change their owners, requests for them are held until the former owners have answered
+// (SlotLanes): a client's commands on one key never travel to two nodes at the same time.
+//
 // Threads: loop-owned.
 // Owner:   SessionHost (the loop's worker).
 
@@ -11,6 +14,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -90,12 +94,28 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   bool has_unsent() const { return !output_.empty(); }
 
  private:
+  // A request that waits until its slots are no longer guarded.
+  struct HeldRequest {
+    Exchange* exchange;
+    std::vector<std::string> words;
+    Router::Scope scope;
+    size_t bytes;
+  };
+
   bool HasRoom() const;
   void NoteActivity();
   void ProcessInput();
   // Returns false if the request has to wait.
   bool Execute(CommandArgs args, std::string_view frame);
   void Forward(const CommandSpec& spec, CommandArgs args, std::string_view frame);
+  // Goes over to the router's table, and guards what is in flight to former owners.
+  void AdoptTable();
+  void Hold(Exchange* exchange, CommandArgs args, Footprint footprint);
+  // Sends what was held and waits for nothing any more.
+  void StartHeld();
+  Router::Scope scope() const {
+    return client_.knows_topology ? Router::Scope::kShare : Router::Scope::kAll;
+  }
   void RefuseUnknown(CommandArgs args, std::string_view error);
   void AnswerHere(const CommandSpec& spec, CommandArgs args);
   void Reply(std::string_view text);
@@ -113,8 +133,11 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   RequestParser parser_;
   OutputQueue output_;
   std::deque<Exchange*> in_flight_;
-  RouteTablePtr table_;       // What the requests in flight were routed by.
-  size_t waiting_bytes_ = 0;  // Of replies that wait for earlier ones.
+  RouteTablePtr table_;  // What requests are routed by.
+  SlotLanes lanes_;
+  std::map<uint64_t, HeldRequest> held_;  // By ascending number, which lanes_ knows them by.
+  uint64_t last_held_ = 0;
+  size_t waiting_bytes_ = 0;  // Of replies that wait for earlier ones, and of held requests.
   std::string scratch_;
   std::vector<std::string_view> renamed_;  // Scratch of a request with another name.
   int64_t last_active_ms_ = 0;
