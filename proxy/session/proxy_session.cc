@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -15,6 +16,14 @@ namespace {
 constexpr size_t kReadBudget = 256 * 1024;
 // Requests that wait for slots to change hands; a session that has so many is not read.
 constexpr size_t kMaxHeld = 1024;
+// The replies that are expected for what is in flight may have so many times max_output.
+constexpr size_t kExpectedOutputs = 16;
+// Smaller replies are never dropped: the number of requests in flight bounds them.
+constexpr size_t kTinyReply = 1024;
+// Smaller replies are not dropped for the whole proxy's sake.
+constexpr size_t kSmallReply = 16 * 1024;
+// A request whose first part is larger has to go when the proxy has no memory left.
+constexpr size_t kLargeInput = 1024 * 1024;
 
 }  // namespace
 
@@ -84,6 +93,9 @@ void ProxySession::OnReady(bool readable, bool writable) {
   host_->counters()->input_bytes += input_.size() - before;
   NoteActivity();
   ProcessInput();
+  if (!closed_ && !starved_ && input_.size() > kLargeInput && host_->budget().exhausted()) {
+    RefuseLargeRequest();
+  }
 }
 
 void ProxySession::NoteActivity() {
@@ -91,9 +103,17 @@ void ProxySession::NoteActivity() {
   client_.info->last_active_ms.store(last_active_ms_, std::memory_order_relaxed);
 }
 
+// One request at a time is always let in, so that who did nothing gets through.
 bool ProxySession::HasRoom() const {
-  return !closing_ && !closed_ && !paused_ && in_flight_.size() < host_->limits().max_pipeline &&
-         output_.size() + waiting_bytes_ < host_->limits().max_output && lanes_.held() < kMaxHeld;
+  if (closing_ || closed_ || paused_) {
+    return false;
+  }
+  const SessionLimits& limits = host_->limits();
+  return (in_flight_.empty() && output_.empty()) ||
+         (in_flight_.size() < limits.max_pipeline &&
+          output_.size() + waiting_bytes_ < limits.max_output &&
+          in_flight_.size() * reply_estimate_ < kExpectedOutputs * limits.max_output &&
+          lanes_.held() < kMaxHeld && !host_->budget().pressed());
 }
 
 void ProxySession::ProcessInput() {
@@ -287,6 +307,24 @@ void ProxySession::OnProtocolError() {
   closing_ = true;
 }
 
+bool ProxySession::Admit(size_t bytes) {
+  reply_estimate_ = std::max(bytes, reply_estimate_ - reply_estimate_ / 8);
+  const bool fits = bytes <= kTinyReply || (memory() + bytes <= host_->limits().max_memory &&
+                                            (bytes <= kSmallReply || !host_->budget().exhausted()));
+  host_->counters()->dropped_replies += fits ? 0 : 1;
+  return fits;
+}
+
+// A request that is not complete cannot be run, and to keep it may be why there is no memory.
+void ProxySession::RefuseLargeRequest() {
+  ReplyError("OOM the proxy has no memory for a large request: buffer-memory-limit is reached");
+  closing_ = true;
+  starved_ = false;
+  input_.Consume(input_.size());
+  input_.ReleaseIfEmpty();
+  host_->MarkDirty(this);
+}
+
 OutputQueue* ProxySession::DirectOutput(const Exchange* exchange) {
   const bool next = !in_flight_.empty() && in_flight_.front() == exchange;
   return next && !exchange->muted() ? &output_ : nullptr;
@@ -300,6 +338,7 @@ void ProxySession::OnDone(Exchange* exchange, bool written) {
                                              host_->service()->clock);
     host_->counters()->error_replies += exchange->failed() ? 1 : 0;
   }
+  waiting_bytes_ -= exchange->part_bytes();
   if (exchange->guards()) {
     exchange->set_guards(false);
     lanes_.Finish(exchange->lane());

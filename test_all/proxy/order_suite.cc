@@ -135,7 +135,7 @@ class StrictClient {
     if (!client.ok()) {
       mistake_ = client.status().ToString();
     }
-    for (int round = 0; round < Loops(100, 20) && mistake_.empty(); ++round) {
+    for (int round = 0; round < Loops(150, 50) && mistake_.empty(); ++round) {
       RunOne(&*client);
     }
     done_ = true;
@@ -258,8 +258,8 @@ TEST_F(OrderTest, MovingSlotsChangeNoReplyAndRepeatNothing) {
     EXPECT_EQ(client->mistake(), "");
   }
   EXPECT_EQ(data_.met(), 0) << "requests for one key waited at two nodes";
-  EXPECT_GT(data_.keys_served_by_several(), 50);
-  EXPECT_GT(config_.epoch() - first_epoch, 100U);
+  EXPECT_GT(data_.keys_served_by_several(), 20);
+  EXPECT_GT(config_.epoch() - first_epoch, 20U);
 }
 
 }  // namespace
