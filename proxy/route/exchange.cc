@@ -58,6 +58,10 @@ std::string FailureText(const CommandSpec& spec, const Status& status, bool sent
   return text;
 }
 
+std::string WrongShape(const ExchangePart& part) {
+  return fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
+}
+
 Status NoRoom(size_t bytes) {
   return Status::TooLarge(fmt::format(
       "a reply of {} bytes is dropped: session-memory-limit or buffer-memory-limit is reached",
@@ -201,7 +205,7 @@ void Exchange::MergeGather() {
     std::string_view reply = part.reply.view();
     uint64_t count = 0;
     if (part.failure.empty() && (!ReadArrayHeader(&reply, &count) || count != part.key_count)) {
-      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
+      part.failure = WrongShape(part);
     }
     elements[i] = reply;
   }
@@ -279,7 +283,7 @@ void Exchange::MergeSum() {
     }
     if (ReadReplyToken(part.reply.view(), &token, &progress) != TokenOutcome::kToken ||
         token.type != ':' || __builtin_add_overflow(sum, token.integer, &sum)) {
-      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
+      part.failure = WrongShape(part);
     }
   }
   if (!FailIfAnyPartFailed()) {
@@ -288,6 +292,11 @@ void Exchange::MergeSum() {
 }
 
 void Exchange::MergeAllOk() {
+  for (ExchangePart& part : parts_) {
+    if (part.failure.empty() && part.reply.view() != kOkReply) {
+      part.failure = WrongShape(part);
+    }
+  }
   if (!FailIfAnyPartFailed()) {
     text_.append(kOkReply);
   }
@@ -300,7 +309,7 @@ void Exchange::MergeConcat() {
     std::string_view reply = part.reply.view();
     uint64_t count = 0;
     if (part.failure.empty() && !ReadArrayHeader(&reply, &count)) {
-      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
+      part.failure = WrongShape(part);
     }
     total += count;
     bodies.push_back(reply);
@@ -315,6 +324,12 @@ void Exchange::MergeConcat() {
 }
 
 void Exchange::MergeAnyOf() {
+  for (ExchangePart& part : parts_) {
+    const std::string_view reply = part.reply.view();
+    if (part.failure.empty() && !reply.starts_with('$') && !reply.starts_with('_')) {
+      part.failure = WrongShape(part);
+    }
+  }
   if (FailIfAnyPartFailed()) {
     return;
   }
