@@ -141,17 +141,18 @@ Result<int> Router::ShardOfKeys(const CommandSpec& spec, CommandArgs args, int* 
 
 Footprint Router::FootprintOf(const CommandSpec& spec, CommandArgs args) const {
   Footprint footprint;
-  if (table_->ring != nullptr) {
+  const bool by_key = spec.route == Route::kByKey || spec.route == Route::kSplitByKey;
+  if (table_->ring != nullptr || (!by_key && spec.route != Route::kBySlot)) {
     footprint.every_slot = true;
-  } else if (spec.route == Route::kBySlot) {
+    return footprint;
+  }
+  if (!by_key) {
     footprint.slots.push_back(NamedSlot(args));
-  } else if (spec.route == Route::kByKey || spec.route == Route::kSplitByKey) {
-    const KeyPositions keys = FindKeys(spec, args);
-    for (size_t i = 0; i < keys.count; ++i) {
-      footprint.slots.push_back(SlotOf(args[keys.index(i)]));
-    }
-  } else {
-    footprint.every_slot = true;
+    return footprint;
+  }
+  const KeyPositions keys = FindKeys(spec, args);
+  for (size_t i = 0; i < keys.count; ++i) {
+    footprint.slots.push_back(SlotOf(args[keys.index(i)]));
   }
   return footprint;
 }
