@@ -71,6 +71,10 @@ size_t Block::ThreadBytes() {
   return pool.bytes;
 }
 
+size_t Block::ThreadBytesInUse() {
+  return pool.bytes - pool.count * kBlockSize;
+}
+
 Pool::~Pool() {
   pool_gone = true;
   while (head != nullptr) {

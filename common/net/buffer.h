@@ -45,6 +45,8 @@ class Block {
 
   // Bytes of blocks now in use or pooled by this thread; for memory accounting and tests.
   static size_t ThreadBytes();
+  // Bytes of blocks of this thread that are in use.
+  static size_t ThreadBytesInUse();
 
  private:
   Block() = default;

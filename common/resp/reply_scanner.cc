@@ -1,13 +1,24 @@
 #include "common/resp/reply_scanner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/resp/reply_token.h"
 
 namespace kvs {
+namespace {
+
+// A line that has not ended lacks at least so many bytes; a string that lacks more has a length.
+constexpr size_t kLineEnd = 2;
+
+bool IsBlob(char type) {
+  return type == '$' || type == '!' || type == '=';
+}
+
+}  // namespace
 
 ReplyScanner::Outcome ReplyScanner::Scan(std::string_view input) {
-  if (input.size() >= 4 && position_ == 0 && depth_ == 0) {
+  if (input.size() >= 4 && position_ == 0 && depth_ == 0 && !forgot_) {
     type_ = input[0];
     // Most replies are +OK and small integers; their line is judged here at once.
     if (input.starts_with("+OK\r\n") || (input[0] == ':' && input[1] >= '0' && input[1] <= '9' &&
@@ -22,20 +33,45 @@ ReplyScanner::Outcome ReplyScanner::Scan(std::string_view input) {
 void ReplyScanner::Reset() {
   position_ = 0;
   scanned_ = 0;
+  skip_ = 0;
   elements_ = 0;
   size_hint_ = 0;
   error_ = nullptr;
   depth_ = 0;
   type_ = 0;
   done_ = false;
+  forgot_ = false;
+}
+
+size_t ReplyScanner::Forget(std::string_view input) {
+  size_t dropped = position_;
+  if (skip_ > 0) {
+    skip_ -= input.size();
+    dropped = input.size();
+  } else if (position_ < input.size() && IsBlob(input[position_]) &&
+             size_hint_ > input.size() + kLineEnd) {
+    skip_ = size_hint_ - input.size();
+    dropped = input.size();
+  }
+  forgot_ = true;
+  position_ = 0;
+  return dropped;
 }
 
 ReplyScanner::Outcome ReplyScanner::ScanTokens(std::string_view input) {
+  if (skip_ > 0) {
+    if (input.size() < skip_) {
+      size_hint_ = skip_;
+      return Outcome::kNeedMore;
+    }
+    position_ = std::exchange(skip_, 0);
+    CloseFinished();
+  }
   while (!done_) {
     ReplyToken token;
     TokenProgress progress{.scanned = scanned_};
     const TokenOutcome outcome = ReadReplyToken(input.substr(position_), &token, &progress);
-    if (position_ == 0 && !input.empty()) {
+    if (position_ == 0 && !input.empty() && !forgot_) {
       type_ = input[0];
     }
     if (outcome == TokenOutcome::kError) {

@@ -37,6 +37,10 @@ class ReplyScanner {
   // comes before the next call.
   Outcome Scan(std::string_view input);
   void Reset();
+  // After kNeedMore, with the same bytes: returns how many of them are no longer needed to find the
+  // end.  The caller drops them, and the next call gets what is behind them.  So the end of a reply
+  // is found that is too large to be kept; frame_size() then tells of its last part.
+  size_t Forget(std::string_view input);
 
   // After kReply: the bytes of the reply, with an attribute before it.
   size_t frame_size() const { return position_; }
@@ -56,12 +60,14 @@ class ReplyScanner {
   ReplyLimits limits_;
   size_t position_ = 0;  // First byte of the token not yet read.
   size_t scanned_ = 0;   // In that token: no line ends before this.
+  size_t skip_ = 0;      // Bytes of a forgotten string that are still to come.
   uint64_t elements_ = 0;
   size_t size_hint_ = 0;
   const char* error_ = nullptr;
   int depth_ = 0;
   char type_ = 0;
   bool done_ = false;
+  bool forgot_ = false;                           // The input begins inside of the reply.
   std::array<uint64_t, kMaxReplyDepth> missing_;  // Elements that the open aggregates lack.
 };
 

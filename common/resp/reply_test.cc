@@ -1,5 +1,6 @@
 // Scanner, tree and converter: what one accepts the others can read.
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -193,6 +194,45 @@ TEST(ReplyScannerTest, HintTellsWhatIsSurelyMissing) {
   ReplyScanner scanner;
   EXPECT_EQ(scanner.Scan("*2\r\n:1\r\n$100\r\nab"), Outcome::kNeedMore);
   EXPECT_EQ(scanner.size_hint(), 8u + 6 + 100 + 2);
+}
+
+// Scans `bytes` in pieces of `piece` bytes and forgets whatever it may.  Returns the types of the
+// replies.
+std::string ScanAndForget(const std::string& bytes, size_t piece, size_t* most_kept) {
+  std::string ends;
+  ReplyScanner scanner;
+  std::string kept;
+  for (size_t at = 0; at < bytes.size(); at += piece) {
+    kept += bytes.substr(at, piece);
+    *most_kept = std::max(*most_kept, kept.size());
+    while (!kept.empty()) {
+      const Outcome outcome = scanner.Scan(kept);
+      if (outcome == Outcome::kNeedMore) {
+        kept.erase(0, scanner.Forget(kept));
+        break;
+      }
+      if (outcome == Outcome::kError) {
+        return ends + " and then: " + scanner.error();
+      }
+      ends += scanner.type();
+      kept.erase(0, scanner.frame_size());
+      scanner.Reset();
+    }
+  }
+  EXPECT_EQ(kept, "");
+  return ends;
+}
+
+TEST(ReplyScannerTest, TheEndOfAReplyIsFoundWithoutKeepingIt) {
+  const std::string value(1000, 'v');
+  const std::string bulk = "$1000\r\n" + value + "\r\n";
+  const std::string bytes =
+      bulk + "+OK\r\n*3\r\n" + bulk + "*2\r\n:1\r\n" + bulk + "_\r\n:7\r\n" + bulk + "-ERR no\r\n";
+  for (const size_t piece : {1U, 2U, 3U, 7U, 64U, 500U, 1009U, 5000U}) {
+    size_t most_kept = 0;
+    EXPECT_EQ(ScanAndForget(bytes, piece, &most_kept), "$+*:$-") << piece;
+    EXPECT_LE(most_kept, piece + 16) << piece;
+  }
 }
 
 TEST(ReplyTreeTest, TreeHoldsWhatTheBytesSay) {

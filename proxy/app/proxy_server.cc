@@ -68,6 +68,7 @@ Status ProxyServer::Start() {
   diagnostics_.Configure(*start_options_);
   config_->AddListener([this](const ProxyOptionsPtr& before, const ProxyOptionsPtr& after) {
     diagnostics_.Configure(*after);
+    budget_.set_limit(ToInt(after->buffer_memory_limit));
     if (before->loglevel != after->loglevel) {
       const Result<LogLevel> level = ParseLogLevel(after->loglevel);
       if (level.ok()) {
@@ -137,8 +138,9 @@ Status ProxyServer::StartWorkers() {
     loop_->Stop();
     return Status::Ok();
   };
+  budget_.set_limit(ToInt(start_options_->buffer_memory_limit));
   for (int64_t i = 0; i < start_options_->io_threads; ++i) {
-    workers_.push_back(std::make_unique<ProxyWorker>(fmt::format("io-{}", i + 1), service,
+    workers_.push_back(std::make_unique<ProxyWorker>(fmt::format("io-{}", i + 1), service, &budget_,
                                                      metrics_.NewCells(), start_options_));
   }
   return ListenAll();
@@ -458,7 +460,9 @@ std::vector<InfoSection> ProxyServer::Info() const {
       .Add("backend_failures", value(kProxy_backend_failures_total))
       .Add("backend_timeouts", value(kProxy_backend_timeouts_total))
       .Add("backend_connections", value(kProxy_backend_connections))
-      .Add("requests_in_flight", value(kProxy_requests_in_flight));
+      .Add("requests_in_flight", value(kProxy_requests_in_flight))
+      .Add("buffer_bytes", static_cast<int64_t>(budget_.used()))
+      .Add("dropped_replies", value(kProxy_dropped_replies_total));
   for (size_t i = 0; i < table->shards.size(); ++i) {
     const auto slots = std::count(table->slot_to_shard.begin(), table->slot_to_shard.end(),
                                   static_cast<int16_t>(i));

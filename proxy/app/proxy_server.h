@@ -72,6 +72,7 @@ class ProxyServer {
   Diagnostics diagnostics_;
   MonitorFeed monitors_;
   RenamedCommands renames_;
+  MemoryBudget budget_;
   std::vector<std::unique_ptr<ProxyWorker>> workers_;
   std::unique_ptr<ControlClient> control_;
   TimerId status_timer_ = kNoTimer;

@@ -14,28 +14,23 @@ namespace {
 
 constexpr int64_t kDeadlineCheckMs = 10;
 constexpr int64_t kHousekeepingMs = 100;
-LinkOptions ToLinkOptions(const ProxyOptions& options) {
-  LinkOptions link;
-  link.password = options.backend_auth;
-  link.connect_timeout_ms = options.backend_connect_timeout.count();
-  link.request_timeout_ms = options.backend_timeout.count();
-  return link;
-}
 
 }  // namespace
 
-ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, MetricCells* metrics,
-                         ProxyOptionsPtr options)
+ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, MemoryBudget* budget,
+                         MetricCells* metrics, ProxyOptionsPtr options)
     : service_(service),
+      budget_(budget),
       metrics_(metrics),
       options_(std::move(options)),
       loop_(std::move(name)),
-      links_(&loop_, ToLinkOptions(*options_)),
+      links_(&loop_, MakeLinkOptions()),
       router_(&links_),
       sessions_(&loop_, service, [](ProxySession* /*session*/) {}) {
   ApplyOptions();
   loop_.AddTurnHook(this);
   loop_.Every(kDeadlineCheckMs, [this] {
+    UpdateBudget();
     links_.CheckDeadlines();
     ReportFailures();
   });
@@ -50,13 +45,24 @@ ProxyWorker::~ProxyWorker() {
   Join();
 }
 
+LinkOptions ProxyWorker::MakeLinkOptions() const {
+  LinkOptions link;
+  link.password = options_->backend_auth;
+  link.connect_timeout_ms = options_->backend_connect_timeout.count();
+  link.request_timeout_ms = options_->backend_timeout.count();
+  link.max_reply_bytes = ToInt(options_->session_memory_limit);
+  link.budget = budget_;
+  return link;
+}
+
 void ProxyWorker::ApplyOptions() {
   limits_.request.max_bulk_bytes = ToInt(options_->proto_max_bulk_len);
   limits_.request.max_request_bytes = ToInt(options_->client_query_buffer_limit);
   limits_.max_pipeline = static_cast<size_t>(options_->max_pipeline);
   limits_.max_output = ToInt(options_->client_output_soft_limit);
+  limits_.max_memory = ToInt(options_->session_memory_limit);
   service_.requirepass = options_->requirepass;
-  links_.set_options(ToLinkOptions(*options_));
+  links_.set_options(MakeLinkOptions());
 }
 
 Status ProxyWorker::Listen(UniqueFd socket) {
@@ -186,6 +192,16 @@ void ProxyWorker::OnTurnEnd() {
     }
   }
   links_.FlushAll();
+  UpdateBudget();
+}
+
+void ProxyWorker::UpdateBudget() {
+  budget_share_.Update(Block::ThreadBytesInUse());
+  const bool relieved = pressed_ && !budget_->pressed();
+  pressed_ = budget_->pressed();
+  if (relieved) {
+    sessions_.ForEach([this](ProxySession* session) { MarkDirty(session); });
+  }
 }
 
 void ProxyWorker::PublishMetrics() {
@@ -195,6 +211,7 @@ void ProxyWorker::PublishMetrics() {
   metrics_->Set(kProxy_protocol_errors_total, static_cast<int64_t>(counters_.protocol_errors));
   metrics_->Set(kProxy_error_replies_total, static_cast<int64_t>(counters_.error_replies));
   metrics_->Set(kProxy_requests_in_flight, static_cast<int64_t>(exchanges_.in_use()));
+  metrics_->Set(kProxy_buffer_bytes, static_cast<int64_t>(Block::ThreadBytesInUse()));
   LinkStats sum;
   int64_t connected = 0;
   for (const auto& [address, link] : links_.links()) {
@@ -202,6 +219,7 @@ void ProxyWorker::PublishMetrics() {
     sum.failures += link->stats().failures;
     sum.timeouts += link->stats().timeouts;
     sum.connects += link->stats().connects;
+    sum.dropped_replies += link->stats().dropped_replies;
     connected += link->connected() ? 1 : 0;
   }
   metrics_->Set(kProxy_backend_requests_total, static_cast<int64_t>(sum.requests));
@@ -209,6 +227,8 @@ void ProxyWorker::PublishMetrics() {
   metrics_->Set(kProxy_backend_timeouts_total, static_cast<int64_t>(sum.timeouts));
   metrics_->Set(kProxy_backend_connects_total, static_cast<int64_t>(sum.connects));
   metrics_->Set(kProxy_backend_connections, connected);
+  metrics_->Set(kProxy_dropped_replies_total,
+                static_cast<int64_t>(counters_.dropped_replies + sum.dropped_replies));
 }
 
 }  // namespace kvs

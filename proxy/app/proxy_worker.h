@@ -22,8 +22,8 @@ namespace kvs {
 
 class ProxyWorker : public SessionHost, public TurnHook {
  public:
-  ProxyWorker(std::string name, const ServiceContext& service, MetricCells* metrics,
-              ProxyOptionsPtr options);
+  ProxyWorker(std::string name, const ServiceContext& service, MemoryBudget* budget,
+              MetricCells* metrics, ProxyOptionsPtr options);
   ~ProxyWorker() override;
 
   // Before StartThread().
@@ -49,6 +49,7 @@ class ProxyWorker : public SessionHost, public TurnHook {
   ExchangePool* exchanges() override { return &exchanges_; }
   ServiceContext* service() override { return &service_; }
   const SessionLimits& limits() const override { return limits_; }
+  const MemoryBudget& budget() const override { return *budget_; }
   SessionCounters* counters() override { return &counters_; }
   void MarkDirty(ProxySession* session) override;
   void CountCommand(const CommandSpec& spec, int64_t micros, bool failed) override;
@@ -59,11 +60,17 @@ class ProxyWorker : public SessionHost, public TurnHook {
  private:
   void OnAccept(UniqueFd fd);
   void ApplyOptions();
+  LinkOptions MakeLinkOptions() const;
+  // Tells the budget what the loop's buffers hold, and wakes who was not read for its sake.
+  void UpdateBudget();
   void PublishMetrics();
   void ReportFailures();
   void Drain(int64_t deadline_ms);
 
   ServiceContext service_;
+  MemoryBudget* const budget_;
+  BudgetShare budget_share_{budget_};
+  bool pressed_ = false;  // The budget was, when it was last looked at.
   MetricCells* const metrics_;
   ProxyOptionsPtr options_;
   SessionLimits limits_;

@@ -14,14 +14,26 @@ NodeLink* LinkPool::Get(const NodeAddress& address) {
 }
 
 void LinkPool::Retain(const std::vector<NodeAddress>& addresses) {
-  for (auto it = links_.begin(); it != links_.end();) {
-    if (std::find(addresses.begin(), addresses.end(), it->first) == addresses.end()) {
-      it->second->Close(Status::Unavailable("the node has left the cluster"));
-      loop_->DeleteLater(std::move(it->second));
-      it = links_.erase(it);
-    } else {
-      ++it;
+  retired_.clear();
+  for (const auto& [address, link] : links_) {
+    if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
+      retired_.insert(address);
     }
+  }
+  CloseRetired();
+}
+
+void LinkPool::CloseRetired() {
+  for (auto it = retired_.begin(); it != retired_.end();) {
+    const auto link = links_.find(*it);
+    if (link->second->in_flight() > 0) {
+      ++it;
+      continue;
+    }
+    link->second->Close(Status::Unavailable("the node has left the cluster"));
+    loop_->DeleteLater(std::move(link->second));
+    links_.erase(link);
+    it = retired_.erase(it);
   }
 }
 
@@ -37,6 +49,7 @@ void LinkPool::CheckDeadlines() {
   for (const auto& [address, link] : links_) {
     link->CheckDeadlines();
   }
+  CloseRetired();
 }
 
 }  // namespace kvs

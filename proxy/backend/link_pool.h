@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "proxy/backend/node_link.h"
@@ -17,11 +18,13 @@ class LinkPool {
  public:
   LinkPool(EventLoop* loop, const LinkOptions& options) : loop_(loop), options_(options) {}
 
-  // Returns the link to a node.  It stays valid until Retain() drops it.
+  // Returns the link to a node.  It stays valid until Retain() leaves it out.
   NodeLink* Get(const NodeAddress& address);
-  // Closes the links to all other nodes; what is in flight there fails.
+  // Closes the links to all other nodes, as soon as nothing is in flight there: what was sent to a
+  // node that has left still gets its answer.
   void Retain(const std::vector<NodeAddress>& addresses);
   void FlushAll();
+  // Called every few milliseconds.
   void CheckDeadlines();
   // Takes effect for requests and connections from now on.
   void set_options(const LinkOptions& options) { options_ = options; }
@@ -29,9 +32,12 @@ class LinkPool {
   const std::map<NodeAddress, std::unique_ptr<NodeLink>>& links() const { return links_; }
 
  private:
+  void CloseRetired();
+
   EventLoop* const loop_;
   LinkOptions options_;
   std::map<NodeAddress, std::unique_ptr<NodeLink>> links_;
+  std::set<NodeAddress> retired_;  // Of these links; they close when nothing is in flight.
 };
 
 }  // namespace kvs

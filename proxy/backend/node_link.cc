@@ -20,6 +20,8 @@ constexpr int64_t kFirstRetryMs = 50;
 // A refused connection costs microseconds; a node that is back should not wait long for its keys.
 constexpr int64_t kMaxRetryMs = 500;
 constexpr int kKeepAliveSeconds = 10;
+// What a reply may have even if the memory budget is exhausted.
+constexpr size_t kSmallReply = 64 * 1024;
 
 }  // namespace
 
@@ -163,7 +165,8 @@ void NodeLink::OnReady(bool readable, bool writable) {
     Flush();
   }
   if (readable && state_ == State::kReady) {
-    const IoResult result = input_.ReadFrom(fd_.get(), kReadBudget, scanner_.size_hint());
+    const IoResult result =
+        input_.ReadFrom(fd_.get(), kReadBudget, swallowing_ ? 0 : scanner_.size_hint());
     last_heard_ms_ = loop_->now_ms();
     silent_ = false;
     if (result == IoResult::kClosed) {
@@ -177,7 +180,7 @@ void NodeLink::ReadReplies() {
   while (input_.size() > 0 && state_ == State::kReady) {
     const ReplyScanner::Outcome outcome = scanner_.Scan(input_.unread());
     if (outcome == ReplyScanner::Outcome::kNeedMore) {
-      return;
+      return SwallowIfTooLarge();
     }
     if (outcome == ReplyScanner::Outcome::kError) {
       return Break(Status::Unavailable(
@@ -186,6 +189,7 @@ void NodeLink::ReadReplies() {
     const size_t size = scanner_.frame_size();
     const char type = scanner_.type();
     scanner_.Reset();
+    swallowing_ = false;
     if (type == '>') {
       input_.Consume(size);  // We subscribe to nothing.
       continue;
@@ -208,6 +212,42 @@ void NodeLink::ReadReplies() {
     }
   }
   input_.ReleaseIfEmpty();
+}
+
+void NodeLink::FailTooLarge(size_t limit, bool exhausted) {
+  if (in_flight_.empty()) {
+    return Break(Status::Unavailable("the node sent a reply that nobody asked for"));
+  }
+  Waiting& waiting = in_flight_.front();
+  if (ReplySink* sink = std::exchange(waiting.sink, nullptr)) {
+    ++stats_.dropped_replies;
+    sink->OnFailure(waiting.tag,
+                    Status::TooLarge(fmt::format(
+                        "the reply of node {} is dropped: it has more than {} bytes{}", name_,
+                        limit, exhausted ? ", and buffer-memory-limit is reached" : "")),
+                    true);
+  }
+}
+
+// The end of the reply must be found to know where the next one begins, but not kept.
+void NodeLink::SwallowIfTooLarge() {
+  const size_t known = std::max(scanner_.size_hint(), input_.size());
+  if (!swallowing_) {
+    const bool exhausted = options_->budget != nullptr && options_->budget->exhausted();
+    const size_t limit =
+        exhausted ? std::min(kSmallReply, options_->max_reply_bytes) : options_->max_reply_bytes;
+    if (known <= limit) {
+      return;
+    }
+    swallowing_ = true;
+    if (scanner_.type() != '>') {
+      FailTooLarge(limit, exhausted);
+    }
+  }
+  if (state_ == State::kReady) {
+    input_.Consume(scanner_.Forget(input_.unread()));
+    input_.ReleaseIfEmpty();
+  }
 }
 
 void NodeLink::OnHandshakeReply(std::string_view reply) {
@@ -284,6 +324,7 @@ void NodeLink::Break(const Status& status, bool quiet) {
   input_.Consume(input_.size());
   input_.ReleaseIfEmpty();
   scanner_.Reset();
+  swallowing_ = false;
   blocked_ = false;
   silent_ = false;
   last_error_ = status;

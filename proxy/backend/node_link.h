@@ -12,6 +12,9 @@
 // answered its greeting: that is the one request which finds out whether the node is back.  A write
 // whose fate is unknown is never sent again.
 //
+// A reply that is too large to be kept costs its sender an error and is swallowed as it comes: the
+// link, and with it everybody else's requests, goes on.
+//
 // Threads: loop-owned.
 // Owner:   LinkPool; a sender must stay alive until its reply or failure came.
 
@@ -30,6 +33,7 @@
 #include "common/net/buffer.h"
 #include "common/net/event_loop.h"
 #include "common/resp/reply_scanner.h"
+#include "proxy/backend/memory_budget.h"
 
 namespace kvs {
 
@@ -51,7 +55,8 @@ class ReplySink {
  public:
   virtual ~ReplySink() = default;
   virtual void OnReply(uint32_t tag, const ReplyFrame& frame) = 0;
-  // kTimeout: it may have been executed; kUnavailable: `sent` tells whether it may have been
+  // kTimeout: it may have been executed; kUnavailable: `sent` tells whether it may have been;
+  // kTooLarge: it has been executed, and its reply is dropped
   virtual void OnFailure(uint32_t tag, const Status& status, bool sent) = 0;
 };
 
@@ -61,6 +66,8 @@ struct LinkOptions {
   int64_t request_timeout_ms = 1000;
   size_t max_in_flight = 65536;
   size_t max_output_bytes = size_t{64} << 20;
+  size_t max_reply_bytes = size_t{1} << 30;  // A larger reply is dropped.
+  const MemoryBudget* budget = nullptr;      // When it is exhausted, only small ones are kept.
 };
 
 struct LinkStats {
@@ -68,6 +75,7 @@ struct LinkStats {
   uint64_t failures = 0;
   uint64_t timeouts = 0;
   uint64_t connects = 0;
+  uint64_t dropped_replies = 0;
 };
 
 class NodeLink : public IoHandler {
@@ -122,6 +130,10 @@ class NodeLink : public IoHandler {
   void OnConnected();
   void SendHandshake();
   void ReadReplies();
+  // Drops what has come of a reply that is too large.
+  void SwallowIfTooLarge();
+  // Its sender hears of it at once.
+  void FailTooLarge(size_t limit, bool exhausted);
   void OnHandshakeReply(std::string_view reply);
   void Break(const Status& status, bool quiet = false);
   Status Unavailable() const;
@@ -146,7 +158,8 @@ class NodeLink : public IoHandler {
 
   OutputQueue output_;
   ReadBuffer input_;
-  ReplyScanner scanner_;
+  ReplyScanner scanner_{ReplyLimits{.max_bytes = SIZE_MAX}};  // The option says what is kept.
+  bool swallowing_ = false;  // The reply at the front of the input is being dropped.
   std::deque<Waiting> in_flight_;
   LinkStats stats_;
 };

@@ -146,6 +146,29 @@ TEST_F(NodeLinkTest, GarbageAndUnaskedRepliesBreakTheLink) {
   }
 }
 
+TEST_F(NodeLinkTest, AReplyThatIsTooLargeIsSwallowedAndTheLinkGoesOn) {
+  options_.max_reply_bytes = 20'000;
+  const std::string value(30'000, 'v');
+  FakeNode node(&loop_, [&](const FakeNode::Args& args) -> std::string {
+    return args[0] == "GET" ? "*2\r\n$30000\r\n" : "+OK\r\n";
+  });
+  NodeLink link(&loop_, node.address(), &options_);
+  ASSERT_TRUE(link.Send(Request({"GET", "k"}), &sink_, 1).ok());
+  RunUntil(&link, [&] { return sink_.replies.size() == 1; });
+  EXPECT_EQ(sink_.replies[0], "1!too_large sent") << "as soon as it is known";
+  ASSERT_TRUE(link.Send(Request({"PING"}), &sink_, 2).ok());
+  RunUntil(&link, [&] { return node.requests().size() == 2; });
+  EXPECT_EQ(sink_.replies.size(), 1U);
+  // The fake node has answered PING inside of the reply, which is part of the value.
+  node.SendUnasked(value.substr(5) + "\r\n:1\r\n");
+  ASSERT_TRUE(link.Send(Request({"PING"}), &sink_, 3).ok());
+  RunUntil(&link, [&] { return node.requests().size() == 3; });
+  RunUntil(&link, [&] { return sink_.replies.size() == 2; });
+  EXPECT_EQ(sink_.replies[1], "2:+OK\r\n");
+  EXPECT_EQ(link.stats().dropped_replies, 1U);
+  EXPECT_EQ(link.stats().connects, 1U);
+}
+
 TEST_F(NodeLinkTest, TooManyRequestsInFlightAreRefused) {
   options_.max_in_flight = 3;
   FakeNode node(&loop_, [](const FakeNode::Args&) { return ""; });

@@ -16,6 +16,8 @@ namespace {
 
 // Texts larger than this are given back when the exchange is recycled.
 constexpr size_t kKeptText = 16 * 1024;
+// Exchanges beyond so many are given back as well.
+constexpr size_t kKeptExchanges = 4096;
 
 // Reads the header of an aggregate and moves `*reply` behind it.  Returns false for anything else.
 bool ReadArrayHeader(std::string_view* reply, uint64_t* count) {
@@ -48,10 +50,22 @@ std::string_view ErrorLine(std::string_view reply) {
 
 std::string FailureText(const CommandSpec& spec, const Status& status, bool sent) {
   std::string text = ErrorText(status);
-  if (sent && spec.is_write()) {
+  if (status.code() == Code::kTooLarge) {
+    text += spec.is_write() ? "; the write has been applied" : "";
+  } else if (sent && spec.is_write()) {
     text += "; the write may have been applied";
   }
   return text;
+}
+
+std::string WrongShape(const ExchangePart& part) {
+  return fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
+}
+
+Status NoRoom(size_t bytes) {
+  return Status::TooLarge(fmt::format(
+      "a reply of {} bytes is dropped: session-memory-limit or buffer-memory-limit is reached",
+      bytes));
 }
 
 // A redirection is between a proxy and a node; a client only hears that it should try again.
@@ -80,6 +94,9 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
       return Finish(true);
     }
     const std::string_view reply = frame.view();
+    if (!owner_->Admit(reply.size())) {
+      return OnFailure(tag, NoRoom(reply.size()), true);
+    }
     const bool redirected = failed_ && (reply.starts_with("-MOVED ") || reply.starts_with("-ASK "));
     if (redirected) {
       text_ = "-" + ForClient(ErrorLine(reply)) + "\r\n";
@@ -101,16 +118,30 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
     return Finish(false);
   }
   if (shape_ == Shape::kScan) {
+    if (owner_ != nullptr && !owner_->Admit(frame.view().size())) {
+      return OnFailure(tag, NoRoom(frame.view().size()), true);
+    }
     RewriteCursor(frame.view());
     return Finish(false);
   }
-  ExchangePart* part = &parts_[tag];
+  KeepPart(&parts_[tag], frame);
+  FinishPart();
+}
+
+void Exchange::KeepPart(ExchangePart* part, const ReplyFrame& frame) {
+  if (owner_ == nullptr) {
+    return;
+  }
+  const size_t size = frame.view().size();
   if (frame.type() == '-' || frame.type() == '!') {
     part->failure = ForClient(ErrorLine(frame.view()));
+  } else if (!owner_->Admit(size)) {
+    part->failure = FailureText(*spec_, NoRoom(size), true);
   } else {
     part->reply = frame.Share();
+    part_bytes_ += size;
+    owner_->OnPart(size);
   }
-  FinishPart();
 }
 
 void Exchange::OnFailure(uint32_t tag, const Status& status, bool sent) {
@@ -128,6 +159,7 @@ void Exchange::FinishPart() {
   KVS_CHECK(parts_left_ > 0);
   if (--parts_left_ == 0) {
     Merge();
+    parts_.clear();
     Finish(false);
   }
 }
@@ -173,19 +205,31 @@ void Exchange::MergeGather() {
     std::string_view reply = part.reply.view();
     uint64_t count = 0;
     if (part.failure.empty() && (!ReadArrayHeader(&reply, &count) || count != part.key_count)) {
-      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
+      part.failure = WrongShape(part);
     }
     elements[i] = reply;
   }
   RespWriter writer(protocol_, &text_);
   writer.Array(key_parts_.size());
   for (const uint32_t index : key_parts_) {
-    if (!parts_[index].failure.empty()) {
+    const ExchangePart& part = parts_[index];
+    if (!part.failure.empty()) {
       failed_ = true;
-      writer.Error(parts_[index].failure);
-    } else {
-      Convert(NextElement(&elements[index]), &text_);
+      writer.Error(part.failure);
+      continue;
     }
+    const std::string_view element = NextElement(&elements[index]);
+    if (element.size() < kShareThreshold || element[0] != '$') {
+      Convert(element, &text_);
+      continue;
+    }
+    body_.Append(text_);
+    text_.clear();
+    body_.Append(Slice{part.reply.block, element.data(), element.size()});
+  }
+  if (!body_.empty()) {
+    body_.Append(text_);
+    text_.clear();
   }
 }
 
@@ -213,13 +257,18 @@ bool Exchange::FailIfAnyPartFailed() {
     RespWriter(protocol_, &text_).Error(first->failure);
     return true;
   }
-  const std::string name = first->node == nullptr ? "" : *first->node;
+  std::string names;
+  for (const ExchangePart& part : parts_) {
+    if (!part.failure.empty()) {
+      names += (names.empty() ? "" : ", ") + *part.node;
+    }
+  }
   if (keys > 0) {
     RespWriter(protocol_, &text_)
         .Error(fmt::format("{} ({} of {} keys done; failed at node {})", first->failure, done, keys,
-                           name));
+                           names));
   } else {
-    RespWriter(protocol_, &text_).Error(fmt::format("{} (at node {})", first->failure, name));
+    RespWriter(protocol_, &text_).Error(fmt::format("{} (at node {})", first->failure, names));
   }
   return true;
 }
@@ -234,7 +283,7 @@ void Exchange::MergeSum() {
     }
     if (ReadReplyToken(part.reply.view(), &token, &progress) != TokenOutcome::kToken ||
         token.type != ':' || __builtin_add_overflow(sum, token.integer, &sum)) {
-      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
+      part.failure = WrongShape(part);
     }
   }
   if (!FailIfAnyPartFailed()) {
@@ -243,6 +292,11 @@ void Exchange::MergeSum() {
 }
 
 void Exchange::MergeAllOk() {
+  for (ExchangePart& part : parts_) {
+    if (part.failure.empty() && part.reply.view() != kOkReply) {
+      part.failure = WrongShape(part);
+    }
+  }
   if (!FailIfAnyPartFailed()) {
     text_.append(kOkReply);
   }
@@ -255,7 +309,7 @@ void Exchange::MergeConcat() {
     std::string_view reply = part.reply.view();
     uint64_t count = 0;
     if (part.failure.empty() && !ReadArrayHeader(&reply, &count)) {
-      part.failure = fmt::format("ERR node {} sent a reply of the wrong shape", *part.node);
+      part.failure = WrongShape(part);
     }
     total += count;
     bodies.push_back(reply);
@@ -270,6 +324,12 @@ void Exchange::MergeConcat() {
 }
 
 void Exchange::MergeAnyOf() {
+  for (ExchangePart& part : parts_) {
+    const std::string_view reply = part.reply.view();
+    if (part.failure.empty() && !reply.starts_with('$') && !reply.starts_with('_')) {
+      part.failure = WrongShape(part);
+    }
+  }
   if (FailIfAnyPartFailed()) {
     return;
   }
@@ -334,7 +394,9 @@ void Exchange::Finish(bool written) {
 }
 
 void Exchange::WriteTo(OutputQueue* output) {
-  if (reply_.size > 0) {
+  if (!body_.empty()) {
+    output->Append(std::move(body_));
+  } else if (reply_.size > 0) {
     output->Append(reply_);
   } else {
     output->Append(text_);
@@ -356,20 +418,22 @@ void Exchange::ReleaseIfUnused() {
 Exchange* ExchangePool::New(ExchangeOwner* owner, const CommandSpec* spec, int protocol,
                             int64_t now_micros) {
   if (free_.empty()) {
-    all_.push_back(std::make_unique<Exchange>());
-    all_.back()->pool_ = this;
-    free_.push_back(all_.back().get());
+    free_.push_back(std::make_unique<Exchange>());
+    free_.back()->pool_ = this;
   }
-  Exchange* exchange = free_.back();
+  Exchange* exchange = free_.back().release();
   free_.pop_back();
+  ++in_use_;
   exchange->owner_ = owner;
   exchange->spec_ = spec;
   exchange->protocol_ = static_cast<uint8_t>(protocol);
   exchange->started_micros_ = now_micros;
   exchange->shape_ = Exchange::Shape::kForward;
   exchange->done_ = exchange->failed_ = exchange->muted_ = exchange->written_ = false;
+  exchange->started_ = exchange->guards_ = false;
   exchange->sample_.Clear();
   exchange->parts_left_ = 0;
+  exchange->part_bytes_ = 0;
   return exchange;
 }
 
@@ -379,7 +443,13 @@ void ExchangePool::Written(Exchange* exchange) {
 }
 
 void ExchangePool::Recycle(Exchange* exchange) {
+  --in_use_;
+  if (free_.size() >= kKeptExchanges) {
+    delete exchange;
+    return;
+  }
   exchange->reply_ = Slice();
+  exchange->body_.Clear();
   if (exchange->text_.capacity() > kKeptText) {
     std::string().swap(exchange->text_);
   }
@@ -387,7 +457,7 @@ void ExchangePool::Recycle(Exchange* exchange) {
   exchange->parts_.clear();
   exchange->key_parts_.clear();
   exchange->owner_ = nullptr;
-  free_.push_back(exchange);
+  free_.emplace_back(exchange);
 }
 
 }  // namespace kvs

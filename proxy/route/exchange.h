@@ -28,6 +28,10 @@ class Exchange;
 class ExchangeOwner {
  public:
   virtual ~ExchangeOwner() = default;
+  // A reply, or a part of one, of so many bytes has come.  Returns whether there is room for it.
+  virtual bool Admit(size_t bytes) = 0;
+  // So many bytes of the parts of a reply wait for the others; they count until OnDone().
+  virtual void OnPart(size_t bytes) = 0;
   // Returns where the reply may be written at once, or nullptr if earlier replies are still due.
   virtual OutputQueue* DirectOutput(const Exchange* exchange) = 0;
   // The exchange is done: its reply is in DirectOutput(), or waits in the exchange.
@@ -69,7 +73,9 @@ class Exchange final : public ReplySink {
   // Appends the reply of a done exchange.
   void WriteTo(OutputQueue* output);
   // Bytes that the waiting reply holds.
-  size_t held_bytes() const { return reply_.size + text_.size(); }
+  size_t held_bytes() const { return reply_.size + text_.size() + body_.size(); }
+  // Bytes of its parts, which OnPart() has told of.
+  size_t part_bytes() const { return part_bytes_; }
   int64_t started_micros() const { return started_micros_; }
   const CommandSpec* spec() const { return spec_; }
   bool failed() const { return failed_; }
@@ -78,11 +84,19 @@ class Exchange final : public ReplySink {
   bool muted() const { return muted_; }
   // The session's note about the request.
   CommandSample* sample() { return &sample_; }
+  // Whether it has been handed to the router; else it is held back.
+  bool started() const { return started_; }
+  // What SlotLanes knows it by, once it is started.
+  int lane() const { return lane_; }
+  // Whether it keeps slots guarded.
+  bool guards() const { return guards_; }
+  void set_guards(bool guards) { guards_ = guards; }
 
  private:
   friend class ExchangePool;
   friend class Router;
 
+  void KeepPart(ExchangePart* part, const ReplyFrame& frame);
   void FinishPart();
   void Merge();
   void MergeGather();
@@ -108,14 +122,19 @@ class Exchange final : public ReplySink {
   bool failed_ = false;
   bool muted_ = false;
   bool written_ = false;  // By the session, or nobody wants it.
+  bool started_ = false;
+  bool guards_ = false;
+  int lane_ = 0;
   uint32_t parts_left_ = 0;
   uint32_t scan_shard_ = 0;   // kScan: who was asked,
   uint32_t scan_next_ = 0;    // who comes next (0: nobody),
   uint32_t scan_shards_ = 0;  // and of how many.
   uint64_t random_ = 0;       // kAnyOf
   Slice reply_;               // A reply kept as it came,
-  std::string text_;          // or one that was made here.
+  std::string text_;          // or one that was made here,
+  OutputQueue body_;          // or one that was made of parts.
   std::vector<ExchangePart> parts_;
+  size_t part_bytes_ = 0;
   std::vector<uint32_t> key_parts_;  // kGather: the part of each key.
 };
 
@@ -128,14 +147,14 @@ class ExchangePool {
   Exchange* New(ExchangeOwner* owner, const CommandSpec* spec, int protocol, int64_t now_micros);
   // The session has written the reply.
   void Written(Exchange* exchange);
-  size_t in_use() const { return all_.size() - free_.size(); }
+  size_t in_use() const { return in_use_; }
 
  private:
   friend class Exchange;
   void Recycle(Exchange* exchange);
 
-  std::vector<std::unique_ptr<Exchange>> all_;
-  std::vector<Exchange*> free_;
+  size_t in_use_ = 0;
+  std::vector<std::unique_ptr<Exchange>> free_;
 };
 
 }  // namespace kvs

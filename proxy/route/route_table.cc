@@ -12,6 +12,23 @@ int RouteTable::HomeSlot(size_t shard) const {
                                       : static_cast<int>(shard * kSlotCount / shards.size());
 }
 
+MovedSlots MovedBetween(const RouteTable& from, const RouteTable& to) {
+  MovedSlots moved;
+  if (from.ring != nullptr || to.ring != nullptr) {
+    return moved.set();
+  }
+  std::vector<int> same(from.shards.size(), -1);  // The same server's place in the other table.
+  for (size_t i = 0; i < from.shards.size(); ++i) {
+    const auto found = std::find(to.shards.begin(), to.shards.end(), from.shards[i]);
+    same[i] = found == to.shards.end() ? -1 : static_cast<int>(found - to.shards.begin());
+  }
+  for (size_t slot = 0; slot < kSlotCount; ++slot) {
+    const int before = from.slot_to_shard[slot];
+    moved[slot] = before >= 0 && same[static_cast<size_t>(before)] != to.slot_to_shard[slot];
+  }
+  return moved;
+}
+
 RouteTablePtr RouteTable::FromMap(const SlotMap& map) {
   auto table = std::make_shared<RouteTable>();
   table->epoch = map.epoch();

@@ -18,6 +18,7 @@
 #include "common/slot/slot.h"
 #include "common/slot/slot_map.h"
 #include "proxy/hash/server_ring.h"
+#include "proxy/route/slot_lanes.h"
 
 namespace kvs {
 
@@ -39,5 +40,9 @@ struct RouteTable {
                                                        ServerRingPtr ring = nullptr);
 };
 using RouteTablePtr = std::shared_ptr<const RouteTable>;
+
+// Returns the slots that `to` has another server for than `from`; all of them where a ring says
+// whose a key is.
+MovedSlots MovedBetween(const RouteTable& from, const RouteTable& to);
 
 }  // namespace kvs

@@ -37,6 +37,13 @@ void AppendArrayHeader(size_t count, std::string* out) {
   RespWriter(2, out).Array(count);
 }
 
+// Returns the slot that a client names; any node can word a mistake, so that is one of slot 0.
+int NamedSlot(CommandArgs args) {
+  int64_t slot = 0;
+  const bool named = ParseInt64(args[2], &slot) && slot >= 0 && slot < kSlotCount;
+  return named ? static_cast<int>(slot) : 0;
+}
+
 // DEBUG would act on a node that the client did not choose.
 std::string RefusalError(const CommandSpec& spec, CommandArgs args) {
   return IdOf(spec) == CommandId::kDebug ? "ERR " + std::string(kDebugRefusal)
@@ -50,12 +57,22 @@ Router::Router(LinkPool* links)
 
 void Router::SetTable(RouteTablePtr table) {
   table_ = std::move(table);
+  moved_from_.reset();
   shard_links_.clear();
   for (const NodeAddress& address : table_->shards) {
     shard_links_.push_back(links_->Get(address));
   }
   links_->Retain(table_->shards);
   UpdateShare();
+}
+
+// Every session asks about the same two tables, one after the other.
+const MovedSlots& Router::MovedSince(const RouteTablePtr& before) {
+  if (moved_from_ != before) {
+    moved_ = MovedBetween(*before, *table_);
+    moved_from_ = before;
+  }
+  return moved_;
 }
 
 void Router::SetShare(std::vector<SlotRange> share) {
@@ -105,7 +122,7 @@ bool Router::BelongTogether(std::string_view a, std::string_view b) const {
                                  : table_->ring->Find(a) == table_->ring->Find(b);
 }
 
-Result<int> Router::ShardOfKeys(const CommandSpec& spec, CommandArgs args) {
+Result<int> Router::ShardOfKeys(const CommandSpec& spec, CommandArgs args, int* lane) const {
   const KeyPositions keys = FindKeys(spec, args);
   if (keys.count == 0) {
     return ShardOfSlot(0);  // The command itself words the error; any node can.
@@ -115,21 +132,39 @@ Result<int> Router::ShardOfKeys(const CommandSpec& spec, CommandArgs args) {
       return Status::CrossSlot();
     }
   }
-  return ShardOfKey(args[keys.first]);
+  if (table_->ring != nullptr) {
+    return ShardOfKey(args[keys.first]);
+  }
+  *lane = SlotOf(args[keys.first]);
+  return ShardOfSlot(*lane);
 }
 
-Result<int> Router::ShardOfNamedSlot(CommandArgs args) const {
-  int64_t slot = 0;
-  const bool named = ParseInt64(args[2], &slot) && slot >= 0 && slot < kSlotCount;
-  return ShardOfSlot(named ? static_cast<int>(slot) : 0);
+Footprint Router::FootprintOf(const CommandSpec& spec, CommandArgs args) const {
+  Footprint footprint;
+  const bool by_key = spec.route == Route::kByKey || spec.route == Route::kSplitByKey;
+  if (table_->ring != nullptr || (!by_key && spec.route != Route::kBySlot)) {
+    footprint.every_slot = true;
+    return footprint;
+  }
+  if (!by_key) {
+    footprint.slots.push_back(NamedSlot(args));
+    return footprint;
+  }
+  const KeyPositions keys = FindKeys(spec, args);
+  for (size_t i = 0; i < keys.count; ++i) {
+    footprint.slots.push_back(SlotOf(args[keys.index(i)]));
+  }
+  return footprint;
 }
 
 void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
                    const ReadBuffer* source, Scope scope) {
   const CommandSpec& spec = *exchange->spec();
+  exchange->started_ = true;
+  exchange->lane_ = SlotLanes::kEverySlot;
   switch (spec.route) {
     case Route::kByKey: {
-      const Result<int> shard = ShardOfKeys(spec, args);
+      const Result<int> shard = ShardOfKeys(spec, args, &exchange->lane_);
       if (!shard.ok()) {
         return exchange->Fail(shard.status());
       }
@@ -141,7 +176,8 @@ void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
     case Route::kAnyShard:
       return StartBroadcast(exchange, args, scope);
     case Route::kBySlot: {
-      const Result<int> shard = ShardOfNamedSlot(args);
+      exchange->lane_ = NamedSlot(args);
+      const Result<int> shard = ShardOfSlot(exchange->lane_);
       if (!shard.ok()) {
         return exchange->Fail(shard.status());
       }

@@ -28,6 +28,8 @@ class Router {
   // Routes by another table from now on.  Links to nodes that are gone are closed.
   void SetTable(RouteTablePtr table);
   const RouteTablePtr& table() const { return table_; }
+  // Returns the slots whose owner in the table differs from the one in `before`.
+  const MovedSlots& MovedSince(const RouteTablePtr& before);
 
   // The part of the slots that this proxy stands for where clients ask all proxies.  A shard is
   // part of it if its first slot is: so that each shard is counted by exactly one proxy.
@@ -43,10 +45,12 @@ class Router {
   // exchange may be done when this returns. REQUIRES: the row is routed to nodes, its arity fits
   void Start(Exchange* exchange, CommandArgs args, std::string_view frame, const ReadBuffer* source,
              Scope scope = Scope::kAll);
+  // Returns the slots that a request touches, as Start() would send it.
+  Footprint FootprintOf(const CommandSpec& spec, CommandArgs args) const;
 
  private:
-  // Returns the shard of all keys, or an error.
-  Result<int> ShardOfKeys(const CommandSpec& spec, CommandArgs args);
+  // Returns the shard of all keys, or an error.  `*lane` is their slot, unless a ring decides.
+  Result<int> ShardOfKeys(const CommandSpec& spec, CommandArgs args, int* lane) const;
   Result<int> ShardOfSlot(int slot) const;
   Result<int> ShardOfKey(std::string_view key) const;
   // Whether commands that need all their keys in one place take these two.
@@ -56,8 +60,6 @@ class Router {
   void StartSplit(Exchange* exchange, CommandArgs args, std::string_view frame,
                   const ReadBuffer* source);
   void SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions& keys, int shard_count);
-  // Returns the shard of a slot that the client names; any shard can word a mistake.
-  Result<int> ShardOfNamedSlot(CommandArgs args) const;
   void StartBroadcast(Exchange* exchange, CommandArgs args, Scope scope);
   void StartAllShards(Exchange* exchange, CommandArgs args, const std::vector<uint32_t>& shards);
   void StartScan(Exchange* exchange, CommandArgs args, const std::vector<uint32_t>& shards);
@@ -67,6 +69,8 @@ class Router {
   LinkPool* const links_;
   RouteTablePtr table_;
   std::vector<NodeLink*> shard_links_;
+  RouteTablePtr moved_from_;  // What moved_ compares table_ with; null: nothing yet.
+  MovedSlots moved_;
   std::vector<SlotRange> share_ = {{0, kSlotCount - 1}};
   std::vector<uint32_t> all_shards_;
   std::vector<uint32_t> share_shards_;  // Ascending, as the former.

@@ -1,5 +1,6 @@
 #include "proxy/route/router.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -105,6 +106,8 @@ class RouterTest : public testing::Test, public ExchangeOwner {
     return reply;
   }
 
+  bool Admit(size_t bytes) override { return bytes <= room_; }
+  void OnPart(size_t) override {}
   OutputQueue* DirectOutput(const Exchange*) override { return &output_; }
   void OnDone(Exchange* exchange, bool written) override {
     if (!written) {
@@ -118,6 +121,7 @@ class RouterTest : public testing::Test, public ExchangeOwner {
   std::vector<std::unique_ptr<FakeNode>> nodes_;
   std::map<size_t, std::map<std::string, std::string>> data_;
   int broken_ = -1;
+  size_t room_ = SIZE_MAX;  // For one reply.
   ExchangePool pool_;
   LinkPool links_{&loop_, {}};
   Router router_{&links_};
@@ -166,6 +170,26 @@ TEST_F(RouterTest, AFailedShardIsNeverNilNeverOkNeverAnUndercount) {
   EXPECT_EQ(Run({"DBSIZE"})[0], '-');
   EXPECT_EQ(Run({"KEYS", "*"})[0], '-');
   EXPECT_EQ(Run({"FLUSHALL"})[0], '-');
+}
+
+TEST_F(RouterTest, AReplyWithoutRoomIsAnErrorThatSaysSo) {
+  const std::string large(2000, 'v');
+  ASSERT_EQ(Run({"MSET", "a", large, "b", "1", "c", "1", "d", "1"}), "+OK\r\n");
+  room_ = 100;
+  EXPECT_TRUE(Run({"GET", "a"}).starts_with("-ERR a reply of 2009 bytes is dropped"));
+  EXPECT_EQ(Run({"GET", "b"}), "$1\r\n1\r\n");
+  const Reply values = *ParseReply(Run({"MGET", "a", "b", "c", "d"}));
+  EXPECT_TRUE(values.elements[0].is_error()) << values.ToString();
+  EXPECT_TRUE(std::any_of(values.elements.begin(), values.elements.end(),
+                          [](const Reply& value) { return value.text == "1"; }));
+}
+
+TEST_F(RouterTest, LargeElementsAreMergedInTheirPlaces) {
+  const std::string large(5000, 'v');
+  ASSERT_EQ(Run({"MSET", "a", large, "b", "1", "c", large, "d", "4"}), "+OK\r\n");
+  const std::string bulk = "$5000\r\n" + large + "\r\n";
+  EXPECT_EQ(Run({"MGET", "a", "b", "none", "c", "d"}),
+            "*5\r\n" + bulk + "$1\r\n1\r\n$-1\r\n" + bulk + "$1\r\n4\r\n");
 }
 
 TEST_F(RouterTest, KeysThatMustShareASlotDoSo) {

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -13,6 +14,16 @@ namespace kvs {
 namespace {
 
 constexpr size_t kReadBudget = 256 * 1024;
+// Requests that wait for slots to change hands; a session that has so many is not read.
+constexpr size_t kMaxHeld = 1024;
+// The replies that are expected for what is in flight may have so many times max_output.
+constexpr size_t kExpectedOutputs = 16;
+// Smaller replies are never dropped: the number of requests in flight bounds them.
+constexpr size_t kTinyReply = 1024;
+// Smaller replies are not dropped for the whole proxy's sake.
+constexpr size_t kSmallReply = 16 * 1024;
+// A request whose first part is larger has to go when the proxy has no memory left.
+constexpr size_t kLargeInput = 1024 * 1024;
 
 }  // namespace
 
@@ -45,12 +56,17 @@ void ProxySession::Close() {
   }
   fd_.reset();
   for (Exchange* exchange : std::exchange(in_flight_, {})) {
+    const bool started = exchange->started();
     if (exchange->done()) {
       host_->exchanges()->Written(exchange);
-    } else {
-      exchange->Orphan();
+      continue;
+    }
+    exchange->Orphan();
+    if (!started) {
+      exchange->Answer({});  // Nobody else will.
     }
   }
+  held_.clear();
   host_->OnClosed(this);
 }
 
@@ -64,10 +80,7 @@ void ProxySession::OnReady(bool readable, bool writable) {
   }
   if (!HasRoom() || eof_) {
     // Not interested in more, yet the socket reports something: perhaps a peer that is gone.
-    if (PeerIsGone(fd_.get())) {
-      Close();
-    }
-    return;
+    return PeerIsGone(fd_.get()) ? Close() : UpdateInterest();
   }
   const size_t before = input_.size();
   const size_t hint = before > 0 ? parser_.size_hint() : 0;
@@ -81,6 +94,9 @@ void ProxySession::OnReady(bool readable, bool writable) {
   ClientInfo::Bump(&client_.info->total_input, input_.size() - before);
   NoteActivity();
   ProcessInput();
+  if (!closed_ && !starved_ && input_.size() > kLargeInput && host_->budget().exhausted()) {
+    RefuseLargeRequest();
+  }
 }
 
 void ProxySession::NoteActivity() {
@@ -88,19 +104,21 @@ void ProxySession::NoteActivity() {
   client_.info->last_active_ms.store(last_active_ms_, std::memory_order_relaxed);
 }
 
-// A change of the map takes effect for a session when nothing of it is in flight, so that its
-// commands on one key never travel to two nodes at the same time.
+// One request at a time is always let in, so that who did nothing gets through.
 bool ProxySession::HasRoom() const {
-  return !closing_ && !closed_ && !paused_ && in_flight_.size() < host_->limits().max_pipeline &&
-         output_.size() + waiting_bytes_ < host_->limits().max_output &&
-         (in_flight_.empty() || table_ == host_->router()->table());
+  if (closing_ || closed_ || paused_) {
+    return false;
+  }
+  const SessionLimits& limits = host_->limits();
+  return (in_flight_.empty() && output_.empty()) ||
+         (in_flight_.size() < limits.max_pipeline &&
+          output_.size() + waiting_bytes_ < limits.max_output &&
+          in_flight_.size() * reply_estimate_ < kExpectedOutputs * limits.max_output &&
+          lanes_.held() < kMaxHeld && !host_->budget().pressed());
 }
 
 void ProxySession::ProcessInput() {
   while (HasRoom() && input_.size() > 0) {
-    if (in_flight_.empty() && table_ != host_->router()->table()) {
-      table_ = host_->router()->table();
-    }
     const RequestParser::Outcome outcome = parser_.Parse(input_.unread());
     if (outcome == RequestParser::Outcome::kNeedMore) {
       break;
@@ -201,8 +219,51 @@ void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::strin
     exchange->sample()->Take(spec, args);
   }
   in_flight_.push_back(exchange);
-  host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_,
-                         client_.knows_topology ? Router::Scope::kShare : Router::Scope::kAll);
+  AdoptTable();
+  if (!lanes_.open()) {
+    Footprint footprint = host_->router()->FootprintOf(spec, args);
+    if (lanes_.Blocks(footprint)) {
+      return Hold(exchange, args, std::move(footprint));
+    }
+  }
+  host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_, scope());
+}
+
+void ProxySession::AdoptTable() {
+  const RouteTablePtr& table = host_->router()->table();
+  if (table_ == table) {
+    return;
+  }
+  if (!in_flight_.empty()) {
+    const MovedSlots& moved = host_->router()->MovedSince(table_);
+    lanes_.Move(moved);
+    for (Exchange* exchange : in_flight_) {
+      if (exchange->started() && !exchange->done() && !exchange->guards()) {
+        exchange->set_guards(lanes_.Guard(moved, exchange->lane()));
+      }
+    }
+  }
+  table_ = table;
+}
+
+void ProxySession::Hold(Exchange* exchange, CommandArgs args, Footprint footprint) {
+  HeldRequest held{.exchange = exchange, .words = {}, .scope = scope(), .bytes = 0};
+  for (const std::string_view word : args) {
+    held.words.emplace_back(word);
+    held.bytes += sizeof(std::string) + word.size();
+  }
+  waiting_bytes_ += held.bytes;
+  lanes_.Hold(++last_held_, std::move(footprint));
+  held_.emplace(last_held_, std::move(held));
+}
+
+void ProxySession::StartHeld() {
+  for (const uint64_t id : lanes_.TakeReady()) {
+    const HeldRequest held = std::move(held_.extract(id).mapped());
+    waiting_bytes_ -= held.bytes;
+    const std::vector<std::string_view> args(held.words.begin(), held.words.end());
+    host_->router()->Start(held.exchange, args, {}, nullptr, held.scope);
+  }
 }
 
 void ProxySession::AnswerHere(const CommandSpec& spec, CommandArgs args) {
@@ -248,6 +309,24 @@ void ProxySession::OnProtocolError() {
   closing_ = true;
 }
 
+bool ProxySession::Admit(size_t bytes) {
+  reply_estimate_ = std::max(bytes, reply_estimate_ - reply_estimate_ / 8);
+  const bool fits = bytes <= kTinyReply || (memory() + bytes <= host_->limits().max_memory &&
+                                            (bytes <= kSmallReply || !host_->budget().exhausted()));
+  host_->counters()->dropped_replies += fits ? 0 : 1;
+  return fits;
+}
+
+// A request that is not complete cannot be run, and to keep it may be why there is no memory.
+void ProxySession::RefuseLargeRequest() {
+  ReplyError("OOM the proxy has no memory for a large request: buffer-memory-limit is reached");
+  closing_ = true;
+  starved_ = false;
+  input_.Consume(input_.size());
+  input_.ReleaseIfEmpty();
+  host_->MarkDirty(this);
+}
+
 OutputQueue* ProxySession::DirectOutput(const Exchange* exchange) {
   const bool next = !in_flight_.empty() && in_flight_.front() == exchange;
   return next && !exchange->muted() ? &output_ : nullptr;
@@ -260,6 +339,11 @@ void ProxySession::OnDone(Exchange* exchange, bool written) {
     host_->service()->diagnostics->OnCommand(*exchange->sample(), {.node = micros}, *client_.info,
                                              host_->service()->clock);
     host_->counters()->error_replies += exchange->failed() ? 1 : 0;
+  }
+  waiting_bytes_ -= exchange->part_bytes();
+  if (exchange->guards()) {
+    exchange->set_guards(false);
+    lanes_.Finish(exchange->lane());
   }
   if (written) {
     in_flight_.pop_front();
@@ -287,6 +371,8 @@ void ProxySession::OnTurnEnd() {
   if (closed_) {
     return;
   }
+  AdoptTable();
+  StartHeld();
   WriteFinished();
   Flush();
   if (!closed_ && starved_ && HasRoom()) {

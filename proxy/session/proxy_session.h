@@ -3,6 +3,11 @@
 // Events only take note: requests are parsed and sent when bytes arrive, and at the end of the
 // loop's turn the finished replies are written, in the order of the requests, with one call.  A
 // session without room is not read, so TCP makes the client wait: that is all the back-pressure.
+// How many requests may be in flight follows from the size of the replies lately; what comes
+// nevertheless beyond the session's memory, or the proxy's, is dropped for an error.
+//
+// When slots change their owners, requests for them are held until the former owners have answered
+// (SlotLanes): a client's commands on one key never travel to two nodes at the same time.
 //
 // Threads: loop-owned.
 // Owner:   SessionHost (the loop's worker).
@@ -11,6 +16,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +36,7 @@ struct SessionLimits {
   RequestLimits request;
   size_t max_pipeline = 4096;   // Requests in flight.
   size_t max_output = 1 << 20;  // Unsent and waiting reply bytes.
+  size_t max_memory = 1 << 30;  // Of input and replies; beyond, replies are dropped.
 };
 
 struct SessionCounters {
@@ -38,6 +45,7 @@ struct SessionCounters {
   uint64_t output_bytes = 0;
   uint64_t protocol_errors = 0;
   uint64_t error_replies = 0;
+  uint64_t dropped_replies = 0;
 };
 
 // What a session needs of its loop.
@@ -49,6 +57,7 @@ class SessionHost {
   virtual ExchangePool* exchanges() = 0;
   virtual ServiceContext* service() = 0;
   virtual const SessionLimits& limits() const = 0;
+  virtual const MemoryBudget& budget() const = 0;
   virtual SessionCounters* counters() = 0;
   // The session has something to do at the turn's end.
   virtual void MarkDirty(ProxySession* session) = 0;
@@ -76,6 +85,8 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   void AppendMonitored(std::string_view lines);
   void Close();
 
+  bool Admit(size_t bytes) override;
+  void OnPart(size_t bytes) override { waiting_bytes_ += bytes; }
   OutputQueue* DirectOutput(const Exchange* exchange) override;
   void OnDone(Exchange* exchange, bool written) override;
 
@@ -90,17 +101,37 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   bool has_unsent() const { return !output_.empty(); }
 
  private:
+  static constexpr size_t kFirstEstimate = 64 * 1024;
+
+  // A request that waits until its slots are no longer guarded.
+  struct HeldRequest {
+    Exchange* exchange;
+    std::vector<std::string> words;
+    Router::Scope scope;
+    size_t bytes;
+  };
+
   bool HasRoom() const;
+  size_t memory() const { return input_.memory() + output_.size() + waiting_bytes_; }
   void NoteActivity();
   void ProcessInput();
   // Returns false if the request has to wait.
   bool Execute(CommandArgs args, std::string_view frame);
   void Forward(const CommandSpec& spec, CommandArgs args, std::string_view frame);
+  // Goes over to the router's table, and guards what is in flight to former owners.
+  void AdoptTable();
+  void Hold(Exchange* exchange, CommandArgs args, Footprint footprint);
+  // Sends what was held and waits for nothing any more.
+  void StartHeld();
+  Router::Scope scope() const {
+    return client_.knows_topology ? Router::Scope::kShare : Router::Scope::kAll;
+  }
   void RefuseUnknown(CommandArgs args, std::string_view error);
   void AnswerHere(const CommandSpec& spec, CommandArgs args);
   void Reply(std::string_view text);
   void ReplyError(std::string_view text);
   void OnProtocolError();
+  void RefuseLargeRequest();
   void WriteFinished();
   void Flush();
   void UpdateInterest();
@@ -113,8 +144,12 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   RequestParser parser_;
   OutputQueue output_;
   std::deque<Exchange*> in_flight_;
-  RouteTablePtr table_;       // What the requests in flight were routed by.
-  size_t waiting_bytes_ = 0;  // Of replies that wait for earlier ones.
+  RouteTablePtr table_;  // What requests are routed by.
+  SlotLanes lanes_;
+  std::map<uint64_t, HeldRequest> held_;  // By ascending number, which lanes_ knows them by.
+  uint64_t last_held_ = 0;
+  size_t waiting_bytes_ = 0;  // Of replies that wait for earlier ones, and of held requests.
+  size_t reply_estimate_ = kFirstEstimate;  // The size of replies lately, rather too large.
   std::string scratch_;
   std::vector<std::string_view> renamed_;  // Scratch of a request with another name.
   int64_t last_active_ms_ = 0;

@@ -174,6 +174,55 @@ TEST_F(ProxyTest, KeysOfADeadNodeGetErrorsAndOnlyThose) {
   }
 }
 
+// One error for the whole that says how much was done and by whom the rest was not; MGET has an
+// error in the place of each key of the dead nodes, also of keys that are named twice.
+TEST_F(ProxyTest, CommandsOverManyKeysSayHowMuchOfThemWasDone) {
+  Words keys;
+  for (int i = 0; i < 4; ++i) {
+    for (size_t node = 0; node < 3; ++node) {
+      keys.push_back(cluster_.KeyOn(node, "k" + std::to_string(i) + ":"));
+    }
+  }
+  keys.push_back(keys[1]);
+  keys.push_back(keys[0]);
+  Words set = {"mset"};
+  for (const std::string& key : keys) {
+    set.insert(set.end(), {key, "v"});
+  }
+  ASSERT_TRUE(Do(set).is_ok());
+  for (const std::vector<size_t>& dead : std::vector<std::vector<size_t>>{{1}, {1, 2}}) {
+    std::set<size_t> gone;
+    std::string names;
+    int done = static_cast<int>(keys.size());
+    for (const size_t node : dead) {
+      cluster_.node(node)->Kill();
+      gone.insert(node);
+    }
+    for (const std::string& key : keys) {  // In the order in which they are first named.
+      const size_t owner = cluster_.OwnerOf(key);
+      done -= gone.contains(owner) ? 1 : 0;
+      const std::string& address = cluster_.node(owner)->address();
+      if (gone.contains(owner) && names.find(address) == std::string::npos) {
+        names += (names.empty() ? "" : ", ") + address;
+      }
+    }
+    const std::string tail = " (" + std::to_string(done) + " of " + std::to_string(keys.size()) +
+                             " keys done; failed at node " + names + ")";
+    for (const char* name : {"exists", "touch", "mset", "unlink", "del"}) {
+      const Reply reply = Do(std::string(name) == "mset" ? set : Request(name, keys));
+      ASSERT_TRUE(reply.is_error()) << name << ": " << reply.ToString();
+      EXPECT_TRUE(reply.text.starts_with("CLUSTERDOWN ")) << reply.text;
+      EXPECT_TRUE(reply.text.ends_with(tail)) << name << ": " << reply.text << tail;
+    }
+    const Reply values = Do(Request("mget", keys));
+    ASSERT_EQ(values.elements.size(), keys.size());
+    for (size_t i = 0; i < keys.size(); ++i) {
+      EXPECT_EQ(values.elements[i].is_error(), gone.contains(cluster_.OwnerOf(keys[i])));
+      EXPECT_EQ(values.elements[i].is_null(), !gone.contains(cluster_.OwnerOf(keys[i])));
+    }
+  }
+}
+
 TEST_F(ProxyTest, ANodeThatIsStartedAgainServesWithinThreeSeconds) {
   const std::string key = cluster_.KeyOn(1, "k");
   ASSERT_TRUE(Do({"set", key, "v"}).is_ok());
