@@ -84,6 +84,9 @@ class Exchange final : public ReplySink {
   bool muted() const { return muted_; }
   // The session's note about the request.
   CommandSample* sample() { return &sample_; }
+  // Whether a replica may answer it.  Before Router::Start().
+  void set_from_replica(bool from_replica) { from_replica_ = from_replica; }
+  bool from_replica() const { return from_replica_; }
   // Whether it has been handed to the router; else it is held back.
   bool started() const { return started_; }
   // What SlotLanes knows it by, once it is started.
@@ -124,6 +127,7 @@ class Exchange final : public ReplySink {
   bool written_ = false;  // By the session, or nobody wants it.
   bool started_ = false;
   bool guards_ = false;
+  bool from_replica_ = false;
   int lane_ = 0;
   uint32_t parts_left_ = 0;
   uint32_t scan_shard_ = 0;   // kScan: who was asked,

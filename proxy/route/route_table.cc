@@ -36,6 +36,10 @@ RouteTablePtr RouteTable::FromMap(const SlotMap& map) {
   table->name = map.name();
   for (const Shard& shard : map.shards()) {
     table->shards.push_back(shard.master.address);
+    table->replicas.emplace_back();
+    for (const ShardNode& slave : shard.slaves) {
+      table->replicas.back().push_back(slave.address);
+    }
   }
   for (int slot = 0; slot < kSlotCount; ++slot) {
     table->slot_to_shard[static_cast<size_t>(slot)] = map.shard_index(slot);

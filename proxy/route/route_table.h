@@ -27,7 +27,8 @@ struct RouteTable {
   bool known = false;  // false: nothing has told us the map.
   std::string name;    // Of the namespace; empty for a static list.
   std::vector<NodeAddress> shards;
-  std::array<int16_t, kSlotCount> slot_to_shard;  // -1: nobody serves it.
+  std::vector<std::vector<NodeAddress>> replicas;  // Of each shard; shorter where none are known.
+  std::array<int16_t, kSlotCount> slot_to_shard;   // -1: nobody serves it.
 
   ServerRingPtr ring;  // Says whose a key is, instead of the slots; usually there is none.
   // The slot that stands for a shard: its first one, or where it would be if all had as many.

@@ -59,10 +59,15 @@ void Router::SetTable(RouteTablePtr table) {
   table_ = std::move(table);
   moved_from_.reset();
   shard_links_.clear();
+  std::vector<NodeAddress> all = table_->shards;
   for (const NodeAddress& address : table_->shards) {
     shard_links_.push_back(links_->Get(address));
   }
-  links_->Retain(table_->shards);
+  for (const std::vector<NodeAddress>& replicas : table_->replicas) {
+    all.insert(all.end(), replicas.begin(), replicas.end());
+  }
+  SetReaders({});
+  links_->Retain(all);
   UpdateShare();
 }
 
@@ -73,6 +78,17 @@ const MovedSlots& Router::MovedSince(const RouteTablePtr& before) {
     moved_from_ = before;
   }
   return moved_;
+}
+
+void Router::SetReaders(std::vector<NodeLink*> readers) {
+  readers.resize(shard_links_.size(), nullptr);
+  if (readers == readers_) {
+    return;
+  }
+  readers_ = std::move(readers);
+  ++readers_version_;
+  has_readers_ = std::any_of(readers_.begin(), readers_.end(),
+                             [](const NodeLink* reader) { return reader != nullptr; });
 }
 
 void Router::SetShare(std::vector<SlotRange> share) {
@@ -193,20 +209,29 @@ void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
 
 void Router::Forward(Exchange* exchange, int shard, CommandArgs args, std::string_view frame,
                      const ReadBuffer* source) {
-  NodeLink* link = shard_links_[static_cast<size_t>(shard)];
-  Status status;
-  if (frame.empty()) {
-    encoded_.clear();
-    EncodeRequest(args, &encoded_);
-    status = link->Send(encoded_, exchange, 0);
-  } else if (frame.size() >= kShareThreshold && source != nullptr) {
-    status = link->Send(source->Share(0, frame.size()), exchange, 0);
-  } else {
-    status = link->Send(frame, exchange, 0);
+  const auto index = static_cast<size_t>(shard);
+  NodeLink* const link = LinkFor(*exchange, index);
+  Status status = SendTo(link, exchange, args, frame, source);
+  if (!status.ok() && link != shard_links_[index]) {
+    // The replica refuses for now; nothing was sent.
+    status = SendTo(shard_links_[index], exchange, args, frame, source);
   }
   if (!status.ok()) {
     exchange->OnFailure(0, status, /*sent=*/false);
   }
+}
+
+Status Router::SendTo(NodeLink* link, Exchange* exchange, CommandArgs args, std::string_view frame,
+                      const ReadBuffer* source) {
+  if (frame.empty()) {
+    encoded_.clear();
+    EncodeRequest(args, &encoded_);
+    return link->Send(encoded_, exchange, 0);
+  }
+  if (frame.size() >= kShareThreshold && source != nullptr) {
+    return link->Send(source->Share(0, frame.size()), exchange, 0);
+  }
+  return link->Send(frame, exchange, 0);
 }
 
 void Router::StartSplit(Exchange* exchange, CommandArgs args, std::string_view frame,
@@ -241,16 +266,16 @@ void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions&
   exchange->parts_.resize(static_cast<size_t>(part_count));
   exchange->parts_left_ = static_cast<uint32_t>(part_count);
   std::vector<std::string> requests(static_cast<size_t>(part_count));
-  std::vector<NodeLink*> links(static_cast<size_t>(part_count));
+  std::vector<size_t> shards(static_cast<size_t>(part_count));
   for (size_t i = 0; i < keys.count; ++i) {
     const auto shard = static_cast<size_t>(key_shards_[i]);
     const auto part = static_cast<size_t>(part_of_shard_[shard]);
     ++exchange->parts_[part].key_count;
-    links[part] = shard_links_[shard];
+    shards[part] = shard;
     exchange->key_parts_.push_back(static_cast<uint32_t>(part));
   }
   for (size_t part = 0; part < requests.size(); ++part) {
-    exchange->parts_[part].node = links[part]->shared_name();
+    exchange->parts_[part].node = LinkFor(*exchange, shards[part])->shared_name();
     AppendArrayHeader(1 + exchange->parts_[part].key_count * keys.step, &requests[part]);
     RespWriter(2, &requests[part]).Bulk(args[0]);
   }
@@ -261,12 +286,17 @@ void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions&
     }
   }
   for (size_t part = 0; part < requests.size(); ++part) {
-    SendPart(exchange, static_cast<uint32_t>(part), links[part], requests[part]);
+    SendPart(exchange, static_cast<uint32_t>(part), shards[part], requests[part]);
   }
 }
 
-void Router::SendPart(Exchange* exchange, uint32_t part, NodeLink* link, std::string_view request) {
-  if (Status status = link->Send(request, exchange, part); !status.ok()) {
+void Router::SendPart(Exchange* exchange, uint32_t part, size_t shard, std::string_view request) {
+  NodeLink* const link = LinkFor(*exchange, shard);
+  Status status = link->Send(request, exchange, part);
+  if (!status.ok() && link != shard_links_[shard]) {
+    status = shard_links_[shard]->Send(request, exchange, part);
+  }
+  if (!status.ok()) {
     exchange->OnFailure(part, status, /*sent=*/false);
   }
 }
@@ -305,7 +335,7 @@ void Router::StartAllShards(Exchange* exchange, CommandArgs args,
     exchange->parts_[i].node = shard_links_[shards[i]]->shared_name();
   }
   for (size_t i = 0; i < shards.size(); ++i) {
-    SendPart(exchange, static_cast<uint32_t>(i), shard_links_[shards[i]], encoded_);
+    SendPart(exchange, static_cast<uint32_t>(i), shards[i], encoded_);
   }
 }
 

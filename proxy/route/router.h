@@ -31,6 +31,13 @@ class Router {
   // Returns the slots whose owner in the table differs from the one in `before`.
   const MovedSlots& MovedSince(const RouteTablePtr& before);
 
+  // Requests that may be answered by a replica go to these links from now on, one for each shard,
+  // nullptr for its master.  Empty: all go to masters.
+  void SetReaders(std::vector<NodeLink*> readers);
+  bool has_readers() const { return has_readers_; }
+  // Changes whenever a shard's reader does.
+  uint64_t readers_version() const { return readers_version_; }
+
   // The part of the slots that this proxy stands for where clients ask all proxies.  A shard is
   // part of it if its first slot is: so that each shard is counted by exactly one proxy.
   void SetShare(std::vector<SlotRange> share);
@@ -55,6 +62,10 @@ class Router {
   Result<int> ShardOfKey(std::string_view key) const;
   // Whether commands that need all their keys in one place take these two.
   bool BelongTogether(std::string_view a, std::string_view b) const;
+  NodeLink* LinkFor(const Exchange& exchange, size_t shard) const {
+    NodeLink* const reader = exchange.from_replica() ? readers_[shard] : nullptr;
+    return reader != nullptr ? reader : shard_links_[shard];
+  }
   void Forward(Exchange* exchange, int shard, CommandArgs args, std::string_view frame,
                const ReadBuffer* source);
   void StartSplit(Exchange* exchange, CommandArgs args, std::string_view frame,
@@ -64,11 +75,16 @@ class Router {
   void StartAllShards(Exchange* exchange, CommandArgs args, const std::vector<uint32_t>& shards);
   void StartScan(Exchange* exchange, CommandArgs args, const std::vector<uint32_t>& shards);
   void UpdateShare();
-  void SendPart(Exchange* exchange, uint32_t part, NodeLink* link, std::string_view request);
+  Status SendTo(NodeLink* link, Exchange* exchange, CommandArgs args, std::string_view frame,
+                const ReadBuffer* source);
+  void SendPart(Exchange* exchange, uint32_t part, size_t shard, std::string_view request);
 
   LinkPool* const links_;
   RouteTablePtr table_;
   std::vector<NodeLink*> shard_links_;
+  std::vector<NodeLink*> readers_;  // As many.
+  bool has_readers_ = false;
+  uint64_t readers_version_ = 0;
   RouteTablePtr moved_from_;  // What moved_ compares table_ with; null: nothing yet.
   MovedSlots moved_;
   std::vector<SlotRange> share_ = {{0, kSlotCount - 1}};

@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kReadBudget = 256 * 1024;
 // Requests that wait for slots to change hands; a session that has so many is not read.
 constexpr size_t kMaxHeld = 1024;
+
+const MovedSlots kAllSlots = MovedSlots().set();
 // The replies that are expected for what is in flight may have so many times max_output.
 constexpr size_t kExpectedOutputs = 16;
 // Smaller replies are never dropped: the number of requests in flight bounds them.
@@ -219,7 +221,12 @@ void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::strin
     exchange->sample()->Take(spec, args);
   }
   in_flight_.push_back(exchange);
-  AdoptTable();
+  if (spec.is_write()) {
+    ++writes_in_flight_;
+    last_write_ms_ = host_->loop()->now_ms();
+  }
+  AdoptTable(MayReadFromReplica(spec));
+  exchange->set_from_replica(from_replicas_ && spec.is_read());
   if (!lanes_.open()) {
     Footprint footprint = host_->router()->FootprintOf(spec, args);
     if (lanes_.Blocks(footprint)) {
@@ -229,13 +236,22 @@ void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::strin
   host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_, scope());
 }
 
-void ProxySession::AdoptTable() {
-  const RouteTablePtr& table = host_->router()->table();
-  if (table_ == table) {
+bool ProxySession::MayReadFromReplica(const CommandSpec& spec) const {
+  if (!host_->router()->has_readers() || spec.is_write() || writes_in_flight_ > 0) {
+    return false;
+  }
+  return host_->loop()->now_ms() - last_write_ms_ > host_->limits().max_staleness_ms;
+}
+
+void ProxySession::AdoptTable(bool from_replicas) {
+  Router* const router = host_->router();
+  const bool same_servers = from_replicas == from_replicas_ &&
+                            (!from_replicas || readers_version_ == router->readers_version());
+  if (table_ == router->table() && same_servers) {
     return;
   }
   if (!in_flight_.empty()) {
-    const MovedSlots& moved = host_->router()->MovedSince(table_);
+    const MovedSlots& moved = same_servers ? router->MovedSince(table_) : kAllSlots;
     lanes_.Move(moved);
     for (Exchange* exchange : in_flight_) {
       if (exchange->started() && !exchange->done() && !exchange->guards()) {
@@ -243,11 +259,17 @@ void ProxySession::AdoptTable() {
       }
     }
   }
-  table_ = table;
+  table_ = router->table();
+  from_replicas_ = from_replicas;
+  readers_version_ = router->readers_version();
 }
 
 void ProxySession::Hold(Exchange* exchange, CommandArgs args, Footprint footprint) {
-  HeldRequest held{.exchange = exchange, .words = {}, .scope = scope(), .bytes = 0};
+  HeldRequest held{.exchange = exchange,
+                   .words = {},
+                   .scope = scope(),
+                   .bytes = 0,
+                   .from_replicas = from_replicas_};
   for (const std::string_view word : args) {
     held.words.emplace_back(word);
     held.bytes += sizeof(std::string) + word.size();
@@ -262,7 +284,11 @@ void ProxySession::StartHeld() {
     const HeldRequest held = std::move(held_.extract(id).mapped());
     waiting_bytes_ -= held.bytes;
     const std::vector<std::string_view> args(held.words.begin(), held.words.end());
-    host_->router()->Start(held.exchange, args, {}, nullptr, held.scope);
+    Exchange* const exchange = held.exchange;
+    host_->router()->Start(exchange, args, {}, nullptr, held.scope);
+    if (held.from_replicas != from_replicas_ && !exchange->done()) {
+      exchange->set_guards(lanes_.Guard(kAllSlots, exchange->lane()));
+    }
   }
 }
 
@@ -340,6 +366,10 @@ void ProxySession::OnDone(Exchange* exchange, bool written) {
                                              host_->service()->clock);
     host_->counters()->error_replies += exchange->failed() ? 1 : 0;
   }
+  if (exchange->spec()->is_write()) {
+    --writes_in_flight_;
+    last_write_ms_ = host_->loop()->now_ms();
+  }
   waiting_bytes_ -= exchange->part_bytes();
   if (exchange->guards()) {
     exchange->set_guards(false);
@@ -371,7 +401,7 @@ void ProxySession::OnTurnEnd() {
   if (closed_) {
     return;
   }
-  AdoptTable();
+  AdoptTable(from_replicas_ && host_->router()->has_readers());
   StartHeld();
   WriteFinished();
   Flush();

@@ -34,9 +34,10 @@ class ProxySession;
 
 struct SessionLimits {
   RequestLimits request;
-  size_t max_pipeline = 4096;   // Requests in flight.
-  size_t max_output = 1 << 20;  // Unsent and waiting reply bytes.
-  size_t max_memory = 1 << 30;  // Of input and replies; beyond, replies are dropped.
+  size_t max_pipeline = 4096;         // Requests in flight.
+  size_t max_output = 1 << 20;        // Unsent and waiting reply bytes.
+  size_t max_memory = 1 << 30;        // Of input and replies; beyond, replies are dropped.
+  int64_t max_staleness_ms = 10'000;  // Of what a replica answers.
 };
 
 struct SessionCounters {
@@ -109,6 +110,7 @@ class ProxySession : public IoHandler, public ExchangeOwner {
     std::vector<std::string> words;
     Router::Scope scope;
     size_t bytes;
+    bool from_replicas;
   };
 
   bool HasRoom() const;
@@ -118,8 +120,12 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   // Returns false if the request has to wait.
   bool Execute(CommandArgs args, std::string_view frame);
   void Forward(const CommandSpec& spec, CommandArgs args, std::string_view frame);
-  // Goes over to the router's table, and guards what is in flight to former owners.
-  void AdoptTable();
+  // Whether a replica may answer the request: not for a while after a write of this session, which
+  // the replica may not have yet.
+  bool MayReadFromReplica(const CommandSpec& spec) const;
+  // Goes over to the router's table and to masters or replicas, and guards what is in flight to
+  // servers that are not asked any more.
+  void AdoptTable(bool from_replicas);
   void Hold(Exchange* exchange, CommandArgs args, Footprint footprint);
   // Sends what was held and waits for nothing any more.
   void StartHeld();
@@ -145,6 +151,10 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   OutputQueue output_;
   std::deque<Exchange*> in_flight_;
   RouteTablePtr table_;  // What requests are routed by.
+  bool from_replicas_ = false;
+  uint64_t readers_version_ = 0;  // Of the router, while from_replicas_.
+  uint32_t writes_in_flight_ = 0;
+  int64_t last_write_ms_ = INT64_MIN / 2;
   SlotLanes lanes_;
   std::map<uint64_t, HeldRequest> held_;  // By ascending number, which lanes_ knows them by.
   uint64_t last_held_ = 0;
