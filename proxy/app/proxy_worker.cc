@@ -14,6 +14,8 @@ namespace {
 
 constexpr int64_t kDeadlineCheckMs = 10;
 constexpr int64_t kHousekeepingMs = 100;
+// Smaller changes of the buffers are told with the deadline check and not at once.
+constexpr size_t kBudgetStep = 256 * 1024;
 
 }  // namespace
 
@@ -192,7 +194,9 @@ void ProxyWorker::OnTurnEnd() {
     }
   }
   links_.FlushAll();
-  UpdateBudget();
+  if (budget_share_.IsOff(Block::ThreadBytesInUse(), kBudgetStep)) {
+    UpdateBudget();
+  }
 }
 
 void ProxyWorker::UpdateBudget() {

@@ -44,6 +44,10 @@ class BudgetShare {
   BudgetShare(const BudgetShare&) = delete;
   BudgetShare& operator=(const BudgetShare&) = delete;
 
+  // Whether what was told last differs from `bytes` by `step` or more.
+  bool IsOff(size_t bytes, size_t step) const {
+    return bytes > bytes_ ? bytes - bytes_ >= step : bytes_ - bytes >= step;
+  }
   // The loop's buffers hold `bytes` now.
   void Update(size_t bytes) {
     if (bytes != bytes_) {

@@ -36,6 +36,9 @@ TEST(MemoryBudgetTest, TheSharesOfLoopsAddUpAndGoWithThem) {
     EXPECT_TRUE(budget.exhausted());
   }
   EXPECT_EQ(budget.used(), 60U);
+  EXPECT_TRUE(one.IsOff(70, 10));
+  EXPECT_TRUE(one.IsOff(50, 10));
+  EXPECT_FALSE(one.IsOff(51, 10));
   one.Update(0);
   EXPECT_EQ(budget.used(), 0U);
   EXPECT_FALSE(budget.pressed());

@@ -449,7 +449,9 @@ void ExchangePool::Recycle(Exchange* exchange) {
     return;
   }
   exchange->reply_ = Slice();
-  exchange->body_.Clear();
+  if (!exchange->body_.empty()) {
+    exchange->body_.Clear();
+  }
   if (exchange->text_.capacity() > kKeptText) {
     std::string().swap(exchange->text_);
   }

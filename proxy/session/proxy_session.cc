@@ -30,7 +30,7 @@ constexpr size_t kLargeInput = 1024 * 1024;
 }  // namespace
 
 ProxySession::ProxySession(SessionHost* host, UniqueFd fd, std::shared_ptr<ClientInfo> info)
-    : host_(host), fd_(std::move(fd)) {
+    : host_(host), budget_(host->budget()), fd_(std::move(fd)) {
   client_.info = std::move(info);
 }
 
@@ -96,7 +96,7 @@ void ProxySession::OnReady(bool readable, bool writable) {
   ClientInfo::Bump(&client_.info->total_input, input_.size() - before);
   NoteActivity();
   ProcessInput();
-  if (!closed_ && !starved_ && input_.size() > kLargeInput && host_->budget().exhausted()) {
+  if (!closed_ && !starved_ && input_.size() > kLargeInput && budget_.exhausted()) {
     RefuseLargeRequest();
   }
 }
@@ -116,7 +116,7 @@ bool ProxySession::HasRoom() const {
          (in_flight_.size() < limits.max_pipeline &&
           output_.size() + waiting_bytes_ < limits.max_output &&
           in_flight_.size() * reply_estimate_ < kExpectedOutputs * limits.max_output &&
-          lanes_.held() < kMaxHeld && !host_->budget().pressed());
+          lanes_.held() < kMaxHeld && !budget_.pressed());
 }
 
 void ProxySession::ProcessInput() {
@@ -337,8 +337,11 @@ void ProxySession::OnProtocolError() {
 
 bool ProxySession::Admit(size_t bytes) {
   reply_estimate_ = std::max(bytes, reply_estimate_ - reply_estimate_ / 8);
-  const bool fits = bytes <= kTinyReply || (memory() + bytes <= host_->limits().max_memory &&
-                                            (bytes <= kSmallReply || !host_->budget().exhausted()));
+  if (bytes <= kTinyReply) {
+    return true;
+  }
+  const bool fits = memory() + bytes <= host_->limits().max_memory &&
+                    (bytes <= kSmallReply || !budget_.exhausted());
   host_->counters()->dropped_replies += fits ? 0 : 1;
   return fits;
 }

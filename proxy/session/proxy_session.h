@@ -143,6 +143,7 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   void UpdateInterest();
 
   SessionHost* const host_;
+  const MemoryBudget& budget_;
   UniqueFd fd_;
   IoWatch* watch_ = nullptr;
   ClientState client_;
