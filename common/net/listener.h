@@ -24,11 +24,15 @@ class Listener : public IoHandler {
   ~Listener() override;
 
   Status Start();
+  // Accepts whoever waits in the backlog: they would be reset if the socket were closed under them.
+  void AcceptBacklog();
   // Stops accepting and closes the socket.
   void Stop();
   void OnReady(bool readable, bool writable) override;
 
  private:
+  // Returns false if nobody waits any more, or nobody can be taken now.
+  bool AcceptOne();
   void Rest();
 
   EventLoop* const loop_;
