@@ -18,6 +18,7 @@ namespace {
 constexpr int64_t kRatePeriodMs = 100;
 constexpr int64_t kStatusPeriodMs = 500;
 constexpr int64_t kRetryPeriodMs = 100;
+constexpr int64_t kReadyPeriodMs = 10;
 
 std::vector<std::string> CommandNames() {
   std::vector<std::string> names;
@@ -45,21 +46,26 @@ Result<RouteTablePtr> Resolve(const RouteTable& table) {
 
 }  // namespace
 
-ProxyServer::ProxyServer(EventLoop* loop, ConfigStore<ProxyOptions>* config)
+ProxyServer::ProxyServer(EventLoop* loop, ConfigStore<ProxyOptions>* config, Hooks hooks)
     : loop_(loop),
       config_(config),
       start_options_(config->current()),
       started_ms_(loop->clock()->WallMillis()),
+      hooks_(std::move(hooks)),
       metrics_("kvs_proxy_", ProxyMetricRows(), CommandNames()),
       table_(std::make_shared<RouteTable>()) {}
 
 ProxyServer::~ProxyServer() {
-  Stop();
+  (void)Stop().ok();
+}
+
+Status ProxyServer::Open() {
+  KVS_RETURN_IF_ERROR(LoadId());
+  KVS_RETURN_IF_ERROR(MakeWorkers());
+  return OpenSockets();
 }
 
 Status ProxyServer::Start() {
-  KVS_RETURN_IF_ERROR(LoadId());
-  KVS_RETURN_IF_ERROR(StartWorkers());
   KVS_RETURN_IF_ERROR(StartEmulation());
   KVS_RETURN_IF_ERROR(StartRouting());
   for (const auto& worker : workers_) {
@@ -79,17 +85,112 @@ Status ProxyServer::Start() {
     }
   });
   rate_timer_ = loop_->Every(kRatePeriodMs, [this] { SampleRates(); });
-  KVS_LOG(kInfo, "proxy {} serves on port {}", id_, port_);
+  if (successor_ == nullptr) {
+    return StartServing();
+  }
+  ready_timer_ = loop_->Every(kReadyPeriodMs, [this] { StartWhenReady(); });
   return Status::Ok();
 }
 
-void ProxyServer::Stop() {
-  loop_->Cancel(status_timer_);
+// The running process serves until this one can.
+void ProxyServer::StartWhenReady() {
+  if (!Ready().ok()) {
+    return;
+  }
+  loop_->Cancel(std::exchange(ready_timer_, kNoTimer));
+  if (failure_ = StartServing(); !failure_.ok()) {
+    loop_->Stop();
+  }
+}
+
+Status ProxyServer::StartServing() {
+  const std::string& path = start_options_->takeover_socket;
+  if (!path.empty()) {
+    predecessor_ = std::make_unique<Predecessor>(loop_, std::exchange(copies_, {}),
+                                                 [this] { OnHandedOver(); });
+    KVS_RETURN_IF_ERROR(predecessor_->Start(path));
+  }
+  copies_.clear();
+  for (auto& [worker, socket] : sockets_) {
+    workers_[worker]->ListenLater(std::move(socket));
+  }
+  sockets_.clear();
+  if (successor_ != nullptr) {
+    if (Status status = successor_->Confirm(); !status.ok()) {
+      KVS_LOG(kWarning, "the process before this one: {}", status.message());
+    }
+    successor_.reset();  // With what was not needed of its sockets.
+  }
+  KVS_LOG(kInfo, "proxy {} serves on port {}", id_, port_);
+  return hooks_.on_serving();
+}
+
+void ProxyServer::OnHandedOver() {
+  unix_socket_.clear();  // The successor listens there.
+  hooks_.on_handed_over();
+  BeginDrain(/*handed_over=*/true);
+}
+
+void ProxyServer::Drain() {
+  KVS_LOG(kInfo, "stopping: connections in use may go on for {} s",
+          config_->current()->shutdown_timeout.count() / 1000);
+  BeginDrain(/*handed_over=*/false);
+}
+
+void ProxyServer::BeginDrain(bool handed_over) {
+  if (std::exchange(draining_, true)) {
+    return;
+  }
+  loop_->Cancel(std::exchange(ready_timer_, kNoTimer));
+  // A successor may have our id: one of the two is to be registered.
+  loop_->Cancel(std::exchange(status_timer_, kNoTimer));
+  control_.reset();
+  sockets_.clear();
+  copies_.clear();
+  successor_.reset();
+  if (!handed_over) {
+    predecessor_.reset();
+  }
+  undrained_ = workers_.size();
+  const ProxyWorker::DrainOrder order = {
+      .grace_ms = config_->current()->shutdown_timeout.count(),
+      .handed_over = handed_over,
+      .number = loop_->clock()->WallMillis(),
+      .endpoint = handed_over ? start_options_->announce : MovingEndpoint(),
+      .on_done = [this] {
+        loop_->PostAlways([this] {
+          if (--undrained_ == 0) {
+            loop_->Stop();
+          }
+        });
+      }};
+  for (const auto& worker : workers_) {
+    worker->BeginDrain(order);
+  }
+}
+
+// Another proxy, if clients know of several; else whoever serves under this one's address next.
+std::string ProxyServer::MovingEndpoint() const {
+  if (cluster_ == nullptr) {
+    return "";
+  }
+  for (const Shard& shard : cluster_->shards()) {
+    if (shard.master.id != cluster_->myself()) {
+      return FormatAddress(shard.master.address);
+    }
+  }
+  return "";
+}
+
+Status ProxyServer::Stop() {
+  loop_->Cancel(std::exchange(status_timer_, kNoTimer));
   loop_->Cancel(std::exchange(retry_timer_, kNoTimer));
   loop_->Cancel(std::exchange(rate_timer_, kNoTimer));
+  loop_->Cancel(std::exchange(ready_timer_, kNoTimer));
   control_.reset();
+  predecessor_.reset();
   for (const auto& worker : workers_) {
-    worker->BeginStop(config_->current()->shutdown_timeout.count());
+    worker->BeginStop();
   }
   for (const auto& worker : workers_) {
     worker->Join();
@@ -98,6 +199,7 @@ void ProxyServer::Stop() {
   if (!unix_socket_.empty()) {
     (void)RemoveFile(std::exchange(unix_socket_, {})).ok();
   }
+  return failure_;
 }
 
 Status ProxyServer::LoadId() {
@@ -119,7 +221,7 @@ Status ProxyServer::LoadId() {
                                                  : text.status();
 }
 
-Status ProxyServer::StartWorkers() {
+Status ProxyServer::MakeWorkers() {
   KVS_ASSIGN_OR_RETURN(renames_, RenamedCommands::Make(start_options_->rename_command));
   ServiceContext service;
   service.config = config_;
@@ -131,43 +233,16 @@ Status ProxyServer::StartWorkers() {
   service.metrics = &metrics_;
   service.clock = loop_->clock();
   service.mode = RedisMode(*start_options_);
+  service.tells_moving = true;
   service.info_sections = [this] { return Info(); };
   service.shutdown = [this](bool /*force*/) {
-    KVS_LOG(kInfo, "stopping: a client asked for it");
-    loop_->Stop();
+    KVS_LOG(kInfo, "a client asks for the end");
+    loop_->PostAlways([this] { Drain(); });
     return Status::Ok();
   };
   for (int64_t i = 0; i < start_options_->io_threads; ++i) {
     workers_.push_back(std::make_unique<ProxyWorker>(fmt::format("io-{}", i + 1), service,
                                                      metrics_.NewCells(), start_options_));
-  }
-  return ListenAll();
-}
-
-// Every loop has a listener of its own on the TCP port; the kernel spreads the connections.
-Status ProxyServer::ListenAll() {
-  auto port = static_cast<uint16_t>(start_options_->port);
-  if (start_options_->bind.empty()) {
-    return Status::InvalidArgument("no address to listen on: give --bind");
-  }
-  // SO_REUSEPORT would let two programs share the port unnoticed: the first bind is exclusive.
-  {
-    KVS_ASSIGN_OR_RETURN(const UniqueFd probe,
-                         ListenTcp(start_options_->bind.front(), port, ListenOptions{}));
-    port = LocalPort(probe.get());
-  }
-  port_ = port;
-  for (const std::string& host : start_options_->bind) {
-    for (const auto& worker : workers_) {
-      KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenTcp(host, port, {.reuse_port = true}));
-      KVS_RETURN_IF_ERROR(worker->Listen(std::move(socket)));
-    }
-  }
-  if (!start_options_->unixsocket.empty()) {
-    KVS_ASSIGN_OR_RETURN(const int mode, ModeFromOctalDigits(start_options_->unixsocketperm));
-    KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenUnix(start_options_->unixsocket, mode, {}));
-    unix_socket_ = start_options_->unixsocket;
-    KVS_RETURN_IF_ERROR(workers_.front()->Listen(std::move(socket)));
   }
   return Status::Ok();
 }
@@ -265,6 +340,7 @@ void ProxyServer::SetPeers(const std::vector<ShardNode>& proxies) {
 }
 
 void ProxyServer::SetCluster(const ClusterViewPtr& cluster) {
+  cluster_ = cluster;
   for (const auto& worker : workers_) {
     worker->SetCluster(cluster);
   }
@@ -356,6 +432,9 @@ void ProxyServer::SetTable(RouteTablePtr table) {
 }
 
 Status ProxyServer::Ready() const {
+  if (draining_) {
+    return Status::Unavailable("the proxy is stopping");
+  }
   const MutexLock lock(&mu_);
   if (!table_->known) {
     return Status::Unavailable("no slot map yet; is the config server running");

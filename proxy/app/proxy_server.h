@@ -5,9 +5,11 @@
 
 #pragma once
 
-#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/config/config_store.h"
@@ -17,21 +19,34 @@
 #include "common/service/client_registry.h"
 #include "proxy/app/proxy_options.h"
 #include "proxy/app/proxy_worker.h"
+#include "proxy/app/takeover.h"
 #include "proxy/hash/pool_health.h"
 
 namespace kvs {
 
 class ProxyServer {
  public:
+  struct Hooks {
+    std::function<Status()> on_serving;    // Clients are accepted from now on.
+    std::function<void()> on_handed_over;  // Another process serves from now on.
+  };
+
   // `config` outlives the server.
-  ProxyServer(EventLoop* loop, ConfigStore<ProxyOptions>* config);
+  ProxyServer(EventLoop* loop, ConfigStore<ProxyOptions>* config, Hooks hooks);
   ~ProxyServer();
 
+  // Opens the listening sockets, or gets them from a running process.
+  Status Open();
+  // Between Open() and Start(): the HTTP port, which goes over to a successor as the clients' do.
+  Result<UniqueFd> OpenHttp();
+  // Serves at once, or, in the place of a running process, as soon as requests can be routed.
   Status Start();
-  // Waits for requests in flight, for at most `shutdown-timeout`, and closes everything.
-  void Stop();
+  // Accepts no more clients and closes connections as the DrainPolicy says, for at most
+  // `shutdown-timeout`; then ends the loop.
+  void Drain();
+  // Closes everything.  Returns why the loop ended if nobody has asked for it.
+  Status Stop();
 
-  uint16_t port() const { return port_; }
   std::vector<InfoSection> Info() const;
   MetricRegistry* metrics() { return &metrics_; }
   // OK if the proxy knows where to send requests.
@@ -39,8 +54,20 @@ class ProxyServer {
 
  private:
   Status LoadId();
-  Status StartWorkers();
-  Status ListenAll();
+  Status MakeWorkers();
+  // Asks a running process for its sockets.
+  Status AskPredecessor();
+  Status OpenSockets();
+  Status OpenPort(const std::string& host);
+  Status OpenUnixSocket();
+  // Returns an inherited socket for the purpose, or an invalid one.
+  UniqueFd TakeInherited(std::string_view purpose, const std::function<bool(int fd)>& fits);
+  Status AddSocket(size_t worker, UniqueFd socket);
+  void StartWhenReady();
+  Status StartServing();
+  void OnHandedOver();
+  void BeginDrain(bool handed_over);
+  std::string MovingEndpoint() const;
   Status StartRouting();
   Status StartPool();
   // Routes by the servers of the pool that take part now.
@@ -63,9 +90,20 @@ class ProxyServer {
   ConfigStore<ProxyOptions>* const config_;
   const ProxyOptionsPtr start_options_;
   const int64_t started_ms_;
+  const Hooks hooks_;
   std::string id_;
   uint16_t port_ = 0;
-  std::string unix_socket_;  // Empty: none.
+  std::string unix_socket_;               // Empty: none.
+  std::unique_ptr<Successor> successor_;  // Until this process serves; null: it was the first.
+  std::unique_ptr<Predecessor>
+      predecessor_;  // Waits for a process that takes over; null: none may.
+  // Which worker listens on which socket, until they serve; and copies of all for a successor.
+  std::vector<std::pair<size_t, UniqueFd>> sockets_;
+  std::vector<ListeningSocket> copies_;
+  TimerId ready_timer_ = kNoTimer;
+  size_t undrained_ = 0;  // Workers that have sessions.
+  bool draining_ = false;
+  Status failure_;
   MetricRegistry metrics_;
   ClientRegistry clients_;
   ClientPause pause_;
@@ -74,6 +112,7 @@ class ProxyServer {
   RenamedCommands renames_;
   std::vector<std::unique_ptr<ProxyWorker>> workers_;
   std::unique_ptr<ControlClient> control_;
+  ClusterViewPtr cluster_;  // What clients are shown; null: nothing.
   TimerId status_timer_ = kNoTimer;
   TimerId retry_timer_ = kNoTimer;
   // Of option servers; their addresses are resolved.
