@@ -12,6 +12,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <functional>
@@ -50,6 +51,8 @@ struct ProgramSpec {
   std::vector<ProgramTool> tools = {};
   // The program writes its pid file itself, when it serves.
   bool own_pid_file = false;
+  // Returns why the options may not change so while the program runs; nullptr: they may.
+  Status (*validate_change)(const Options& before, const Options& after) = nullptr;
 
   std::vector<ToolFlag> tool_flags() const {
     std::vector<ToolFlag> flags;
@@ -59,6 +62,21 @@ struct ProgramSpec {
     return flags;
   }
 };
+
+// Reads the options again, as SIGHUP wants it, and logs what came of it.
+template <typename Options>
+void ReloadOptions(const CommandLine& line, ConfigStore<Options>* config) {
+  StringList kept;
+  const Status status = config->Reload(line, &kept);
+  if (!status.ok()) {
+    KVS_LOG(kError, "reload: no option was changed: {}", status.message());
+  } else if (kept.empty()) {
+    KVS_LOG(kInfo, "reload: the options are in force");
+  } else {
+    KVS_LOG(kWarning, "reload: the options are in force but for those that need a restart: {}",
+            fmt::join(kept, ", "));
+  }
+}
 
 // Serves until it is told to stop.
 template <typename Options>
@@ -156,7 +174,7 @@ int RunProgram(const ProgramSpec<Options>& spec, int argc, char** argv,
     const ConfigPairs constants =
         spec.constants == nullptr ? ConfigPairs() : spec.constants(options);
     ConfigStore<Options> config(spec.rows(), std::move(options), line->file, spec.validate,
-                                constants);
+                                constants, spec.validate_change);
     status = serve(*line, &config);
   }
   if (!status.ok()) {
