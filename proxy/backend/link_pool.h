@@ -19,7 +19,8 @@ class LinkPool {
 
   // Returns the link to a node.  It stays valid until Retain() drops it.
   NodeLink* Get(const NodeAddress& address);
-  // Closes the links to all other nodes; what is in flight there fails.
+  // Lets go of the links to all other nodes: what is in flight there is still answered, then they
+  // are closed.
   void Retain(const std::vector<NodeAddress>& addresses);
   void FlushAll();
   void CheckDeadlines();
@@ -27,11 +28,15 @@ class LinkPool {
   void set_options(const LinkOptions& options) { options_ = options; }
 
   const std::map<NodeAddress, std::unique_ptr<NodeLink>>& links() const { return links_; }
+  size_t retired_count() const { return retired_.size(); }
 
  private:
   EventLoop* const loop_;
   LinkOptions options_;
+  void CloseRetired();
+
   std::map<NodeAddress, std::unique_ptr<NodeLink>> links_;
+  std::vector<std::unique_ptr<NodeLink>> retired_;  // They owe answers.
 };
 
 }  // namespace kvs
