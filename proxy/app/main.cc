@@ -36,8 +36,7 @@ Status Serve(const CommandLine& line, ConfigStore<ProxyOptions>* config) {
   bool stopping = false;
   SignalWatcher signals(&loop, {SIGTERM, SIGINT, SIGHUP, SIGUSR1}, [&](int signal) {
     if (signal == SIGHUP) {
-      Status status = config->Reload(line);
-      KVS_LOG(kInfo, "reload: {}", status.ToString());
+      ReloadOptions(line, config);
       (void)ReopenLog().ok();
     } else if (signal == SIGUSR1) {
       KVS_LOG(kInfo, "state:\n{}", FormatInfo(proxy.Info(), {}));
@@ -82,6 +81,7 @@ int main(int argc, char** argv) {
       .validate = &kvs::ValidateProxyOptions,
       .reference = &kvs::Reference,
       .constants = &kvs::Constants,
-      .own_pid_file = true};
+      .own_pid_file = true,
+      .validate_change = &kvs::ValidateProxyChange};
   return kvs::RunProgram(spec, argc, argv, &kvs::Serve);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "common/base/build_info.h"
@@ -17,7 +18,9 @@ namespace {
 
 constexpr int64_t kRatePeriodMs = 100;
 constexpr int64_t kStatusPeriodMs = 500;
-constexpr int64_t kRetryPeriodMs = 100;
+constexpr int64_t kRoutePeriodMs = 100;
+// How long a new table waits for the first answers about its names.
+constexpr int64_t kFirstLookupMs = 1000;
 constexpr int64_t kReadyPeriodMs = 10;
 
 std::vector<std::string> CommandNames() {
@@ -34,14 +37,14 @@ std::string RedisMode(const ProxyOptions& options) {
   return options.cluster_emulation == "peers" ? "cluster" : "standalone";
 }
 
-// Links connect to numeric addresses only: names are looked up here, in the main thread.
-Result<RouteTablePtr> Resolve(const RouteTable& table) {
-  auto resolved = std::make_shared<RouteTable>(table);
-  for (NodeAddress& address : resolved->shards) {
-    KVS_ASSIGN_OR_RETURN(const std::vector<std::string> hosts, ResolveHost(address.host));
-    address.host = hosts.front();
-  }
-  return RouteTablePtr(std::move(resolved));
+// Whether the options that MakePoolSpec() reads are the same.
+bool SamePool(const ProxyOptions& a, const ProxyOptions& b) {
+  const auto of_pool = [](const ProxyOptions& options) {
+    return std::tie(options.servers, options.server_slots, options.distribution, options.hash,
+                    options.hash_tag, options.server_failure, options.server_failure_limit,
+                    options.server_retry_timeout);
+  };
+  return of_pool(a) == of_pool(b);
 }
 
 }  // namespace
@@ -53,6 +56,8 @@ ProxyServer::ProxyServer(EventLoop* loop, ConfigStore<ProxyOptions>* config, Hoo
       started_ms_(loop->clock()->WallMillis()),
       hooks_(std::move(hooks)),
       metrics_("kvs_proxy_", ProxyMetricRows(), CommandNames()),
+      resolver_(loop),
+      plan_(start_options_->dns_refresh_interval.count()),
       table_(std::make_shared<RouteTable>()) {}
 
 ProxyServer::~ProxyServer() {
@@ -66,7 +71,7 @@ Status ProxyServer::Open() {
 }
 
 Status ProxyServer::Start() {
-  KVS_RETURN_IF_ERROR(StartEmulation());
+  KVS_RETURN_IF_ERROR(StartEmulation(*start_options_));
   KVS_RETURN_IF_ERROR(StartRouting());
   for (const auto& worker : workers_) {
     worker->StartThread();
@@ -83,16 +88,18 @@ Status ProxyServer::Start() {
     for (const auto& worker : workers_) {
       worker->SetOptions(after);
     }
+    loop_->PostAlways([this, before, after] { OnOptions(*before, *after); });
   });
   rate_timer_ = loop_->Every(kRatePeriodMs, [this] { SampleRates(); });
-  if (successor_ == nullptr) {
+  // The addresses of a pool's names are known, or given up, in a moment; a map may never come.
+  if (successor_ == nullptr && (Ready().ok() || start_options_->servers.empty())) {
     return StartServing();
   }
   ready_timer_ = loop_->Every(kReadyPeriodMs, [this] { StartWhenReady(); });
   return Status::Ok();
 }
 
-// The running process serves until this one can.
+// A running process serves until this one can.
 void ProxyServer::StartWhenReady() {
   if (!Ready().ok()) {
     return;
@@ -184,7 +191,7 @@ std::string ProxyServer::MovingEndpoint() const {
 
 Status ProxyServer::Stop() {
   loop_->Cancel(std::exchange(status_timer_, kNoTimer));
-  loop_->Cancel(std::exchange(retry_timer_, kNoTimer));
+  loop_->Cancel(std::exchange(route_timer_, kNoTimer));
   loop_->Cancel(std::exchange(rate_timer_, kNoTimer));
   loop_->Cancel(std::exchange(ready_timer_, kNoTimer));
   control_.reset();
@@ -248,63 +255,74 @@ Status ProxyServer::MakeWorkers() {
 }
 
 Status ProxyServer::StartRouting() {
-  return start_options_->servers.empty() ? StartControl() : StartPool();
-}
-
-Status ProxyServer::StartPool() {
-  KVS_ASSIGN_OR_RETURN(pool_, ParsePool(*start_options_));
-  for (const PoolServer& server : pool_) {
-    KVS_ASSIGN_OR_RETURN(const std::vector<std::string> hosts, ResolveHost(server.address.host));
-    pool_addresses_.push_back({hosts.front(), server.address.port});
+  for (const auto& worker : workers_) {
+    worker->WatchFailures([this](const NodeAddress& address, int failures_in_row) {
+      loop_->PostAlways([this, address, failures_in_row] {
+        unpublished_ |=
+            plan_.OnFailure(address, failures_in_row, loop_->clock()->MonotonicMillis());
+        UpdateRoutes();
+      });
+    });
   }
-  pool_health_ =
-      std::make_unique<PoolHealth>(pool_.size(), start_options_->server_retry_timeout.count());
-  RoutePool();
-  if (start_options_->server_failure == "remove") {
-    for (const auto& worker : workers_) {
-      worker->WatchFailures(static_cast<int>(start_options_->server_failure_limit),
-                            [this](const NodeAddress& address) {
-                              loop_->PostAlways([this, address] { OnServerFailure(address); });
-                            });
-    }
-    retry_timer_ = loop_->Every(kRetryPeriodMs, [this] { RetryServers(); });
+  route_timer_ = loop_->Every(kRoutePeriodMs, [this] { UpdateRoutes(); });
+  if (start_options_->servers.empty()) {
+    return StartControl(*start_options_);
   }
+  KVS_ASSIGN_OR_RETURN(PoolSpec pool, MakePoolSpec(*start_options_));
+  plan_.SetPool(std::move(pool), loop_->clock()->MonotonicMillis());
+  FollowPlan();
   return Status::Ok();
 }
 
-void ProxyServer::RoutePool() {
-  ServerRingPtr ring;
-  if (start_options_->distribution != "slots") {
-    const Result<KeyHash> hash = ParseKeyHash(start_options_->hash);
-    KVS_CHECK(hash.ok());  // One of the option's choices.
-    ring = std::make_shared<ServerRing>(
-        ServerRing::Options{.kind = start_options_->distribution == "ketama"
-                                        ? ServerRing::Kind::kKetama
-                                        : ServerRing::Kind::kModula,
-                            .hash = *hash,
-                            .hash_tag = start_options_->hash_tag},
-        pool_, pool_health_->live());
-  }
-  SetTable(RouteTable::FromServers(pool_addresses_, std::move(ring)));
+void ProxyServer::FollowPlan() {
+  unpublished_ = true;
+  plan_since_ms_ = loop_->clock()->MonotonicMillis();
+  UpdateRoutes();
 }
 
-void ProxyServer::OnServerFailure(const NodeAddress& address) {
-  bool changed = false;
-  for (size_t i = 0; i < pool_addresses_.size(); ++i) {
-    if (pool_addresses_[i] == address && pool_health_->OnFailure(i, loop_->now_ms())) {
-      KVS_LOG(kWarning, "server {} fails and is removed from the pool", FormatAddress(address));
-      changed = true;
+// Names that nobody answers for hold a new table up for a moment only: other servers serve.
+void ProxyServer::UpdateRoutes() {
+  const int64_t now_ms = loop_->clock()->MonotonicMillis();
+  unpublished_ |= plan_.OnTime(now_ms);
+  for (const std::string& host : plan_.TakeLookups(now_ms)) {
+    resolver_.Resolve(host, [this, host](const Result<std::vector<std::string>>& addresses) {
+      if (!addresses.ok()) {
+        KVS_LOG(kWarning, "{}", addresses.status().message());
+      }
+      unpublished_ |= plan_.OnAddresses(host, addresses);
+      UpdateRoutes();
+    });
+  }
+  if (unpublished_ && (plan_.complete() || now_ms - plan_since_ms_ >= kFirstLookupMs)) {
+    unpublished_ = false;
+    SetTable(plan_.MakeTable());
+  }
+}
+
+// All that is not read by the workers; the options are valid.
+void ProxyServer::OnOptions(const ProxyOptions& before, const ProxyOptions& after) {
+  if (draining_) {
+    return;
+  }
+  plan_.set_lookup_interval_ms(after.dns_refresh_interval.count());
+  if (before.cluster_peers != after.cluster_peers) {
+    if (Status status = StartEmulation(after); !status.ok()) {
+      KVS_LOG(kError, "the peers stay as they are: {}", status.message());
     }
   }
-  if (changed) {
-    RoutePool();
+  if (!after.servers.empty()) {
+    if (SamePool(before, after)) {
+      return;
+    }
+    Result<PoolSpec> pool = MakePoolSpec(after);
+    KVS_CHECK(pool.ok());
+    plan_.SetPool(*std::move(pool), loop_->clock()->MonotonicMillis());
+    return FollowPlan();
   }
-}
-
-void ProxyServer::RetryServers() {
-  if (pool_health_->OnTime(loop_->now_ms())) {
-    KVS_LOG(kInfo, "servers that were removed take part in the pool again");
-    RoutePool();
+  if (before.config_servers != after.config_servers) {
+    if (Status status = StartControl(after); !status.ok()) {
+      KVS_LOG(kError, "the config servers stay as they are: {}", status.message());
+    }
   }
 }
 
@@ -314,18 +332,18 @@ NodeAddress ProxyServer::AnnouncedAddress() const {
 }
 
 // A proxy that has not heard of its peers yet shows itself alone, which serves as well.
-Status ProxyServer::StartEmulation() {
-  const std::string& emulation = start_options_->cluster_emulation;
+Status ProxyServer::StartEmulation(const ProxyOptions& options) {
+  const std::string& emulation = options.cluster_emulation;
   if (emulation == "no") {
     return Status::Ok();
   }
-  if (emulation == "single" || start_options_->cluster_peers.empty()) {
+  if (emulation == "single" || options.cluster_peers.empty()) {
     const bool announced = ParseAddress(start_options_->announce).ok();
     SetCluster(ClusterView::Single(id_, AnnouncedAddress(), announced));
     return Status::Ok();
   }
   std::vector<ShardNode> peers;
-  for (const std::string& text : start_options_->cluster_peers) {
+  for (const std::string& text : options.cluster_peers) {
     KVS_ASSIGN_OR_RETURN(const NodeAddress address, ParseAddress(text));
     peers.push_back({DerivedNodeId(text), address});
   }
@@ -346,9 +364,9 @@ void ProxyServer::SetCluster(const ClusterViewPtr& cluster) {
   }
 }
 
-Status ProxyServer::StartControl() {
+Status ProxyServer::StartControl(const ProxyOptions& options) {
   ControlClientOptions control;
-  for (const std::string& text : start_options_->config_servers) {
+  for (const std::string& text : options.config_servers) {
     KVS_ASSIGN_OR_RETURN(const NodeAddress address, ParseAddress(text));
     control.servers.push_back(address);
   }
@@ -358,7 +376,10 @@ Status ProxyServer::StartControl() {
   control.address = AnnouncedAddress();
   control.namespace_name = start_options_->namespace_;
   control.version = kBuildVersion;
-  if (!start_options_->map_cache_file.empty()) {
+  if (control_ != nullptr) {
+    control.known_namespace = control_->status().namespace_name;
+    control.known_epoch = control_->status().epoch;
+  } else if (!start_options_->map_cache_file.empty()) {
     const Result<std::string> text = ReadFile(start_options_->map_cache_file);
     if (text.ok()) {
       KVS_ASSIGN_OR_RETURN(const SlotMapPtr map, SlotMap::Parse(*text));
@@ -377,6 +398,7 @@ Status ProxyServer::StartControl() {
   };
   control_ = std::make_unique<ControlClient>(loop_, std::move(control));
   control_->Start();
+  loop_->Cancel(status_timer_);
   status_timer_ = loop_->Every(kStatusPeriodMs, [this] { PublishControlStatus(); });
   return Status::Ok();
 }
@@ -397,12 +419,6 @@ void ProxyServer::PublishControlStatus() {
 }
 
 void ProxyServer::SetMap(const SlotMapPtr& map, bool keep) {
-  Result<RouteTablePtr> table = Resolve(*RouteTable::FromMap(*map));
-  if (!table.ok()) {
-    KVS_LOG(kError, "the map of epoch {} cannot be used: {}", map->epoch(),
-            table.status().message());
-    return;
-  }
   if (keep && !start_options_->map_cache_file.empty()) {
     if (Status status =
             WriteFileAtomic(start_options_->map_cache_file, map->ToJson().ToString() + "\n");
@@ -412,7 +428,8 @@ void ProxyServer::SetMap(const SlotMapPtr& map, bool keep) {
   }
   KVS_LOG(kInfo, "map of namespace {}, epoch {}, with {} shards in force", map->name(),
           map->epoch(), map->shards().size());
-  SetTable(*std::move(table));
+  plan_.SetMap(*map);
+  FollowPlan();
 }
 
 void ProxyServer::LeaveNamespace(const std::string& name) {
@@ -420,7 +437,8 @@ void ProxyServer::LeaveNamespace(const std::string& name) {
   if (!start_options_->map_cache_file.empty()) {
     (void)RemoveFile(start_options_->map_cache_file).ok();
   }
-  SetTable(std::make_shared<RouteTable>());
+  plan_.SetNothing();
+  FollowPlan();
 }
 
 void ProxyServer::SetTable(RouteTablePtr table) {

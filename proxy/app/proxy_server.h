@@ -16,11 +16,12 @@
 #include "common/control/control_client.h"
 #include "common/metrics/rate_meter.h"
 #include "common/net/event_loop.h"
+#include "common/net/resolver.h"
 #include "common/service/client_registry.h"
 #include "proxy/app/proxy_options.h"
 #include "proxy/app/proxy_worker.h"
 #include "proxy/app/takeover.h"
-#include "proxy/hash/pool_health.h"
+#include "proxy/route/route_plan.h"
 
 namespace kvs {
 
@@ -69,19 +70,20 @@ class ProxyServer {
   void BeginDrain(bool handed_over);
   std::string MovingEndpoint() const;
   Status StartRouting();
-  Status StartPool();
-  // Routes by the servers of the pool that take part now.
-  void RoutePool();
-  void OnServerFailure(const NodeAddress& address);
-  void RetryServers();
-  Status StartControl();
+  // Called after something about the plan has changed, and from time to time: looks names up that
+  // are due, and publishes a new table.
+  void UpdateRoutes();
+  // Routes by a plan that has just been made.
+  void FollowPlan();
+  Status StartControl(const ProxyOptions& options);
+  void OnOptions(const ProxyOptions& before, const ProxyOptions& after);
   void SetMap(const SlotMapPtr& map, bool keep);
   void LeaveNamespace(const std::string& name);
   void SetTable(RouteTablePtr table);
   void PublishControlStatus();
   void SampleRates();
   NodeAddress AnnouncedAddress() const;
-  Status StartEmulation();
+  Status StartEmulation(const ProxyOptions& options);
   // Shows the proxies to clients as the nodes of a cluster.
   void SetPeers(const std::vector<ShardNode>& proxies);
   void SetCluster(const ClusterViewPtr& cluster);
@@ -114,11 +116,11 @@ class ProxyServer {
   std::unique_ptr<ControlClient> control_;
   ClusterViewPtr cluster_;  // What clients are shown; null: nothing.
   TimerId status_timer_ = kNoTimer;
-  TimerId retry_timer_ = kNoTimer;
-  // Of option servers; their addresses are resolved.
-  std::vector<PoolServer> pool_;
-  std::vector<NodeAddress> pool_addresses_;
-  std::unique_ptr<PoolHealth> pool_health_;
+  TimerId route_timer_ = kNoTimer;
+  Resolver resolver_;
+  RoutePlan plan_;
+  bool unpublished_ = false;   // The plan makes another table than the one in force.
+  int64_t plan_since_ms_ = 0;  // When the plan was made.
   TimerId rate_timer_ = kNoTimer;
   RateMeter request_rate_;
   RateMeter input_rate_;

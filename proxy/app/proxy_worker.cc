@@ -20,6 +20,7 @@ LinkOptions ToLinkOptions(const ProxyOptions& options) {
   link.password = options.backend_auth;
   link.connect_timeout_ms = options.backend_connect_timeout.count();
   link.request_timeout_ms = options.backend_timeout.count();
+  link.keepalive_seconds = static_cast<int>(options.backend_keepalive.count() / 1000);
   return link;
 }
 
@@ -66,22 +67,16 @@ Status ProxyWorker::Listen(UniqueFd socket) {
   return listeners_.back()->Start();
 }
 
-void ProxyWorker::WatchFailures(int limit, std::function<void(const NodeAddress&)> on_failure) {
-  failure_limit_ = limit;
-  on_failure_ = std::move(on_failure);
-}
-
 void ProxyWorker::ReportFailures() {
-  if (on_failure_ == nullptr) {
-    return;
-  }
   for (const auto& [address, link] : links_.links()) {
     const int failures = link->failures_in_row();
     const int before = std::exchange(reported_failures_[address], failures);
-    if (failures != before && failures >= failure_limit_) {
-      on_failure_(address);
+    if (failures > before) {
+      on_failure_(address, failures);
     }
   }
+  std::erase_if(reported_failures_,
+                [this](const auto& entry) { return !links_.links().contains(entry.first); });
 }
 
 void ProxyWorker::StartThread() {
@@ -190,6 +185,7 @@ void ProxyWorker::OnAccept(UniqueFd fd) {
   }
   SetNoDelay(fd.get());
   SetKeepAlive(fd.get(), static_cast<int>(options_->tcp_keepalive.count() / 1000));
+  SetUserTimeout(fd.get(), static_cast<int>(options_->tcp_user_timeout.count()));
   std::shared_ptr<ClientInfo> info = sessions_.AddClient(fd.get());
   ProxySession* raw =
       sessions_.Add(std::make_unique<ProxySession>(this, std::move(fd), std::move(info)));

@@ -31,9 +31,10 @@ class ProxyWorker : public SessionHost, public TurnHook {
   Status Listen(UniqueFd socket);
   // Any thread, once the loop runs.
   void ListenLater(UniqueFd socket);
-  // Before StartThread().  `on_failure` is called by the loop for each further failure of a node
-  // that has failed so often in a row.
-  void WatchFailures(int limit, std::function<void(const NodeAddress&)> on_failure);
+  // Before StartThread().  `on_failure` is called by the loop for each failure of a link, with how
+  // many came in a row.
+  using OnFailure = std::function<void(const NodeAddress& address, int failures_in_row)>;
+  void WatchFailures(OnFailure on_failure) { on_failure_ = std::move(on_failure); }
   void StartThread();
   // Any thread, once: stops to accept, tells the clients that asked, and closes sessions as the
   // DrainPolicy says; calls `on_done` in the loop when none is left.
@@ -88,8 +89,7 @@ class ProxyWorker : public SessionHost, public TurnHook {
   std::vector<std::unique_ptr<Listener>> listeners_;
   SessionSet<ProxySession> sessions_;
   std::vector<ProxySession*> dirty_;
-  int failure_limit_ = 0;
-  std::function<void(const NodeAddress&)> on_failure_;  // Empty: nobody asks.
+  OnFailure on_failure_;
   std::map<NodeAddress, int> reported_failures_;
   Thread thread_;
 };
