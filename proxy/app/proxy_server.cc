@@ -122,6 +122,8 @@ Status ProxyServer::StartServing() {
     workers_[worker]->ListenLater(std::move(socket));
   }
   sockets_.clear();
+  // Before the process before this one hears of it: when it ends, the pid file is not its own.
+  KVS_RETURN_IF_ERROR(hooks_.on_serving());
   if (successor_ != nullptr) {
     if (Status status = successor_->Confirm(); !status.ok()) {
       KVS_LOG(kWarning, "the process before this one: {}", status.message());
@@ -129,7 +131,7 @@ Status ProxyServer::StartServing() {
     successor_.reset();  // With what was not needed of its sockets.
   }
   KVS_LOG(kInfo, "proxy {} serves on port {}", id_, port_);
-  return hooks_.on_serving();
+  return Status::Ok();
 }
 
 void ProxyServer::OnHandedOver() {
