@@ -7,7 +7,7 @@ SELF="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 usage() {
   cat <<'TEXT'
 usage: kv_store.sh start|stop|restart|status [OPTIONS]
-       kv_store.sh start|stop|kill NAME [OPTIONS]     NAME: config, node-1.., proxy-1
+       kv_store.sh start|stop|restart|kill NAME [OPTIONS]     NAME: config, node-1.., proxy-1
 
   --shards N   master nodes of a new cluster (2)
   --dir D      where data, logs and pids live (data/ beside this script's parent folder)
@@ -16,6 +16,8 @@ usage: kv_store.sh start|stop|restart|status [OPTIONS]
   --wipe       with stop: delete the data as well
 
 start on a cluster with dead processes starts just those.  Data survive stop and start.
+restart of a proxy starts the new process beside the old one, which hands its sockets over and ends
+when its clients have gone: none of them sees an error.
 Programs are taken from $KVS_BIN_DIR, else bin/ beside this script, else ../build/release/bin.
 TEXT
 }
@@ -178,7 +180,9 @@ write_files() {
         proxy-1)
           echo "config-servers 127.0.0.1:$(port_of config)"
           echo "proxy-id-file \"$DIR/$name.id\""
-          echo "map-cache-file \"$DIR/$name.map.json\"" ;;
+          echo "map-cache-file \"$DIR/$name.map.json\""
+          # The kernel's limit for the path of a unix socket.
+          if [ "${#RUN}" -lt 85 ]; then echo "takeover-socket \"$RUN/$name.takeover\""; fi ;;
       esac
       if [ -f "$CONF/$name.local.conf" ]; then echo "include \"$CONF/$name.local.conf\""; fi
     } >"$CONF/$name.conf"
@@ -187,16 +191,18 @@ write_files() {
 
 is_up() { [ -n "$(pid_of "$1")" ]; }
 
+# launch NAME [OLD]: starts a process, and waits until it is the one of the pid file, where OLD was.
 launch() {
-  local name="$1"
-  is_up "$name" && return 0
+  local name="$1" old="${2:-}"
+  if [ -z "$old" ] && is_up "$name"; then return 0; fi
   # A session of its own: the terminal's Ctrl-C is not for it.
   setsid "$BIN/$(program_of "$name")" "$CONF/$name.conf" </dev/null >>"$LOG/$name.out" 2>&1 9>&- &
   local started=$!
   disown "$started" 2>/dev/null || true
-  up_or_dead() { is_up "$name" || ! kill -0 "$started" 2>/dev/null; }
+  is_new() { is_up "$name" && [ "$(pid_of "$name")" != "$old" ]; }
+  up_or_dead() { is_new || ! kill -0 "$started" 2>/dev/null; }
   wait_until 20 "$name did not start" up_or_dead
-  is_up "$name" || { tail -n 5 "$LOG/$name.out" >&2; die "$name did not start"; }
+  is_new || { tail -n 5 "$LOG/$name.out" >&2; die "$name did not start"; }
 }
 
 answers() {
@@ -273,6 +279,24 @@ stop_one() {
   rm -f "$RUN/$1.pid"
 }
 
+# A proxy that runs hands over to a new process; everything else stops and starts.
+restart_one() {
+  check_name "$1"
+  local old
+  old=$(pid_of "$1")
+  if [ -z "$old" ] || [ ! -S "$RUN/$1.takeover" ]; then
+    stop_one "$1"
+    start_one "$1"
+    return
+  fi
+  find_programs
+  write_files
+  launch "$1" "$old"
+  wait_until 60 "$1 does not answer" answers "$1"
+  wait_until 3660 "the $1 before this one does not end" gone "$old"
+  echo "$1 is restarted"
+}
+
 stop_all() {
   local name
   for name in $(names | tac); do stop_one "$name"; done
@@ -321,7 +345,7 @@ case "$COMMAND" in
     kill -KILL "$pid"
     wait_until 10 "$NAME lives on" gone "$pid"
     echo "$NAME killed" ;;
-  restart) stop_all; start_all ;;
+  restart) if [ -n "$NAME" ]; then restart_one "$NAME"; else stop_all; start_all; fi ;;
   status) status_all ;;
   *) usage >&2; exit 2 ;;
 esac

@@ -30,7 +30,8 @@ Thread::Thread(std::string name, std::function<void()> body) {
 
 Thread Thread::Background(std::string name, std::function<void()> body) {
   return {std::move(name), [body = std::move(body)] {
-            // Of this thread alone, as the kernel sees it.  Without the right to it all is as before.
+            // Of this thread alone, as the kernel sees it.  Without the right to it all is as
+            // before.
             (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kBackgroundNice);
             body();
           }};

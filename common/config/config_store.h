@@ -48,15 +48,19 @@ class ConfigStore : public ConfigStoreBase {
  public:
   using Ptr = std::shared_ptr<const Options>;
   using Validate = Status (*)(const Options&);
+  // Whether a change may be made while the program runs.
+  using ValidateChange = Status (*)(const Options& before, const Options& after);
   using Listener = std::function<void(const Ptr& before, const Ptr& after)>;
 
   // `constants` are name-value pairs that CONFIG GET shows besides the options.
   ConfigStore(const std::vector<OptionRow>& rows, Options initial, std::string file,
-              Validate validate, ConfigPairs constants = {})
+              Validate validate, ConfigPairs constants = {},
+              ValidateChange validate_change = nullptr)
       : rows_(rows),
         file_(std::move(file)),
         validate_(validate),
         constants_(std::move(constants)),
+        validate_change_(validate_change),
         current_(std::make_shared<const Options>(std::move(initial))) {}
 
   Ptr current() const KVS_EXCLUDES(mu_) {
@@ -109,19 +113,21 @@ class ConfigStore : public ConfigStoreBase {
       }
       KVS_RETURN_IF_ERROR(SetOptionField(*row, next.get(), value));
     }
-    KVS_RETURN_IF_ERROR(validate_(*next));
-    PublishLocked(std::move(next));
-    return Status::Ok();
+    return PublishLocked(std::move(next));
   }
 
-  // Replaces everything, as SIGHUP does: options that need a restart keep their values.
-  Status Reload(const CommandLine& line) KVS_EXCLUDES(mu_) {
+  // Replaces everything or nothing, as SIGHUP does: options that need a restart keep their values;
+  // `*kept` gets the names of those that were to change.
+  Status Reload(const CommandLine& line, StringList* kept = nullptr) KVS_EXCLUDES(mu_) {
     Options fresh;
     KVS_RETURN_IF_ERROR(LoadOptions(rows_, line, &fresh));
     const MutexLock lock(&mu_);
     for (const OptionRow& row : rows_) {
       if (row.spec.change == Change::kRuntime) {
         continue;
+      }
+      if (kept != nullptr && GetOptionField(row, &fresh) != GetOptionField(row, current_.get())) {
+        kept->push_back(row.name);
       }
       if (row.kind == OptionKind::kStringList) {
         *static_cast<StringList*>(row.field(&fresh)) =
@@ -130,9 +136,7 @@ class ConfigStore : public ConfigStoreBase {
         KVS_RETURN_IF_ERROR(SetOptionField(row, &fresh, GetOptionField(row, current_.get())));
       }
     }
-    KVS_RETURN_IF_ERROR(validate_(fresh));
-    PublishLocked(std::make_shared<Options>(std::move(fresh)));
-    return Status::Ok();
+    return PublishLocked(std::make_shared<Options>(std::move(fresh)));
   }
 
   Status Rewrite() override {
@@ -157,17 +161,23 @@ class ConfigStore : public ConfigStoreBase {
     return Status::Unsupported("Unknown option or number of arguments for CONFIG SET");
   }
 
-  void PublishLocked(Ptr next) KVS_REQUIRES(mu_) {
+  Status PublishLocked(Ptr next) KVS_REQUIRES(mu_) {
+    KVS_RETURN_IF_ERROR(validate_(*next));
+    if (validate_change_ != nullptr) {
+      KVS_RETURN_IF_ERROR(validate_change_(*current_, *next));
+    }
     const Ptr before = std::exchange(current_, std::move(next));
     for (const Listener& listener : listeners_) {
       listener(before, current_);
     }
+    return Status::Ok();
   }
 
   const std::vector<OptionRow>& rows_;
   const std::string file_;
   const Validate validate_;
   const ConfigPairs constants_;
+  const ValidateChange validate_change_;  // May be null.
   mutable Mutex mu_;
   Ptr current_ KVS_GUARDED_BY(mu_);
   std::vector<Listener> listeners_ KVS_GUARDED_BY(mu_);

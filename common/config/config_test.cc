@@ -175,6 +175,37 @@ TEST(ConfigTest, SetIsAllOrNothingAndTellsListeners) {
   EXPECT_EQ(store.Rewrite().code(), Code::kNotFound);
 }
 
+TEST(ConfigTest, AReloadTakesAllOrNothingAndNamesWhatNeedsARestart) {
+  const std::string path = testing::TempDir() + "kvs_reload_" + RandomHex(8);
+  const Result<CommandLine> line = ParseCommandLine(Rows(), {path});
+  ASSERT_TRUE(line.ok());
+  TestOptions initial;
+  initial.requirepass = "x";
+  ConfigStore<TestOptions> store(
+      Rows(), initial, path, &SyncNeedsPassword, {},
+      [](const TestOptions& before, const TestOptions& after) {
+        return after.idle < before.idle ? Status::InvalidArgument("idle only grows") : Status::Ok();
+      });
+  const auto reload = [&](const std::string& text, StringList* kept) {
+    EXPECT_TRUE(WriteFileAtomic(path, text).ok());
+    return store.Reload(*line, kept);
+  };
+  StringList kept;
+  const int64_t threads = initial.io_threads;
+  EXPECT_TRUE(reload("idle 900s\nio-threads 9\nrequirepass y\n", &kept).ok());
+  EXPECT_EQ(kept, (StringList{"io-threads"}));
+  EXPECT_EQ(store.current()->idle, std::chrono::seconds(900));
+  EXPECT_EQ(store.current()->io_threads, threads);
+  EXPECT_NE(reload("idle 1000s\nmax-bulk x\n", nullptr).message().find("line 2"),
+            std::string_view::npos);
+  EXPECT_EQ(reload("idle 800s\nmax-bulk 2kb\n", nullptr).message(), "idle only grows");
+  std::string bad;
+  EXPECT_EQ(store.Set({{"max-bulk", "4kb"}, {"idle", "1s"}}, &bad).message(), "idle only grows");
+  EXPECT_EQ(store.current()->idle, std::chrono::seconds(900));
+  EXPECT_NE(static_cast<uint64_t>(store.current()->max_bulk), 2048U);
+  EXPECT_TRUE(RemoveFile(path).ok());
+}
+
 TEST(ConfigTest, SecretsAreMasked) {
   TestOptions options;
   options.requirepass = "hunter2";

@@ -1,8 +1,5 @@
 #include "common/control/control_client.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -16,12 +13,6 @@ namespace {
 
 constexpr size_t kReadBudget = 1 << 20;
 
-bool IsNumeric(const std::string& host) {
-  in6_addr bytes;
-  return ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
-         ::inet_pton(AF_INET6, host.c_str(), &bytes) == 1;
-}
-
 }  // namespace
 
 ControlClient::ControlClient(EventLoop* loop, ControlClientOptions options)
@@ -29,7 +20,7 @@ ControlClient::ControlClient(EventLoop* loop, ControlClientOptions options)
       options_(std::move(options)),
       random_(Random::FromKernel()),
       scanner_(limits_),
-      self_(std::make_shared<ControlClient*>(this)) {
+      resolver_(loop, options_.lookup) {
   KVS_CHECK(!options_.servers.empty() && options_.on_map != nullptr);
   status_.namespace_name = options_.known_namespace;
   status_.epoch = options_.known_epoch;
@@ -37,7 +28,6 @@ ControlClient::ControlClient(EventLoop* loop, ControlClientOptions options)
 
 ControlClient::~ControlClient() {
   Stop();
-  self_.reset();
 }
 
 void ControlClient::Start() {
@@ -59,38 +49,32 @@ void ControlClient::Attempt() {
   const NodeAddress& server = options_.servers[next_server_];
   status_.server = FormatAddress(server);
   ++status_.attempts;
-  if (IsNumeric(server.host)) {
-    Connect(server.host, server.port);
-  } else {
-    Resolve(server);
-  }
-}
-
-// Names are looked up by a thread: the loop must not wait for a DNS server.
-void ControlClient::Resolve(const NodeAddress& server) {
   state_ = State::kResolving;
-  if (resolver_.joinable()) {
-    resolver_.Join();  // Its answer has arrived, or the client was stopped meanwhile.
+  if (IsNumericHost(server.host)) {
+    return OnAddresses(std::vector<std::string>{server.host});
   }
-  resolver_ = Thread("resolver", [loop = loop_, server, weak = std::weak_ptr(self_)] {
-    loop->PostAlways([weak, port = server.port, hosts = ResolveHost(server.host)] {
-      const std::shared_ptr<ControlClient*> self = weak.lock();
-      if (self == nullptr || (*self)->state_ != State::kResolving) {
-        return;
-      }
-      if (!hosts.ok()) {
-        return (*self)->Fail(hosts.status());
-      }
-      (*self)->Connect(hosts->front(), port);
-    });
+  resolver_.Resolve(server.host, [this, attempt = status_.attempts](const auto& addresses) {
+    if (state_ == State::kResolving && attempt == status_.attempts) {
+      OnAddresses(addresses);
+    }
   });
 }
 
-void ControlClient::Connect(const std::string& host, uint16_t port) {
+void ControlClient::OnAddresses(const Result<std::vector<std::string>>& addresses) {
+  if (!addresses.ok()) {
+    return Fail(addresses.status());
+  }
+  addresses_.assign(addresses->rbegin(), addresses->rend());
+  Connect();
+}
+
+void ControlClient::Connect() {
   state_ = State::kConnecting;
-  Result<UniqueFd> fd = StartConnect(host, port);
+  const std::string host = addresses_.back();
+  addresses_.pop_back();
+  Result<UniqueFd> fd = StartConnect(host, options_.servers[next_server_].port);
   if (!fd.ok()) {
-    return Fail(fd.status());
+    return OnNoConnection(fd.status());
   }
   fd_ = *std::move(fd);
   Result<IoWatch*> watch = loop_->Watch(fd_.get(), this, kWritable);
@@ -100,15 +84,24 @@ void ControlClient::Connect(const std::string& host, uint16_t port) {
   watch_ = *watch;
   deadline_ = loop_->After(options_.deadline_ms, [this] {
     deadline_ = kNoTimer;
-    Fail(Status::Timeout("no connection in time"));
+    OnNoConnection(Status::Timeout("no connection in time"));
   });
+}
+
+void ControlClient::OnNoConnection(const Status& status) {
+  if (addresses_.empty()) {
+    return Fail(status);
+  }
+  CloseLink();
+  Connect();
 }
 
 void ControlClient::OnConnected() {
   const Status status = ConnectError(fd_.get());
   if (!status.ok()) {
-    return Fail(status);
+    return OnNoConnection(status);
   }
+  addresses_.clear();
   SetKeepAlive(fd_.get(), static_cast<int>(options_.deadline_ms / 1000) + 1);
   state_ = State::kGreeting;
   Send({"HELLO", "3", "AUTH", kControlUser, options_.secret});

@@ -12,24 +12,24 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "common/base/address.h"
 #include "common/base/random.h"
-#include "common/base/thread.h"
 #include "common/base/unique_fd.h"
 #include "common/control/control_message.h"
 #include "common/net/buffer.h"
 #include "common/net/event_loop.h"
+#include "common/net/resolver.h"
 #include "common/resp/reply_scanner.h"
 #include "common/slot/slot_map.h"
 
 namespace kvs {
 
 struct ControlClientOptions {
-  std::vector<NodeAddress> servers;  // Control ports; names are looked up at each attempt.
+  std::vector<NodeAddress> servers;  // Control ports; names are looked up at each attempt, and
+                                     // each address of a name is tried.
   std::string secret;
   ControlKind kind = ControlKind::kNode;
   std::string id;              // 40 lower case hexadecimal digits.
@@ -49,6 +49,7 @@ struct ControlClientOptions {
   // Returns an object of figures for operators.  May be empty.
   std::function<Json()> stats;
 
+  NameLookup lookup = &ResolveHost;
   int64_t min_pause_ms = 100;
   int64_t max_pause_ms = 3000;
   int64_t deadline_ms = 3000;  // For a connection and for each reply.
@@ -88,8 +89,10 @@ class ControlClient : public IoHandler {
   };
 
   void Attempt();
-  void Resolve(const NodeAddress& server);
-  void Connect(const std::string& host, uint16_t port);
+  void OnAddresses(const Result<std::vector<std::string>>& addresses);
+  void Connect();
+  // The address does not answer: tries the next one of the server, or fails.
+  void OnNoConnection(const Status& status);
   void OnConnected();
   void SendRegistration();
   void SendHeartbeat();
@@ -112,6 +115,7 @@ class ControlClient : public IoHandler {
   State state_ = State::kStopped;
   ControlStatus status_;
   size_t next_server_ = 0;
+  std::vector<std::string> addresses_;  // Of that server, still to be tried; the next one last.
   int64_t pause_ms_ = 0;
 
   UniqueFd fd_;
@@ -123,10 +127,7 @@ class ControlClient : public IoHandler {
   TimerId deadline_ = kNoTimer;
   TimerId pause_ = kNoTimer;
   TimerId heartbeat_ = kNoTimer;
-
-  // A lookup's answer is posted to the loop and finds this gone if the client is.
-  std::shared_ptr<ControlClient*> self_;
-  Thread resolver_;
+  Resolver resolver_;
 };
 
 }  // namespace kvs

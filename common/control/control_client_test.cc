@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -296,18 +297,44 @@ TEST_F(ControlClientTest, NonsenseEndsTheLink) {
   }
 }
 
-TEST_F(ControlClientTest, NamesAreLookedUp) {
+// The server listens on one of the addresses of its name.
+TEST_F(ControlClientTest, NamesAreLookedUpAndEachOfTheirAddressesIsTried) {
   ControlClientOptions options = Options();
-  options.servers[0].host = "localhost";
+  options.servers[0].host = "config.example";
+  options.lookup = [](const std::string& host) -> Result<std::vector<std::string>> {
+    if (host != "config.example") {
+      return Status::InvalidArgument("cannot resolve host");
+    }
+    return std::vector<std::string>{"::1", "127.0.0.99", "127.0.0.1"};
+  };
   Start(std::move(options));
   // The lookup runs in a thread of its own; its answer wakes the loop.
   for (int i = 0; i < 100 && server_.accepted() == 0; ++i) {
     loop_.RunOnce(100);
-    if (client_->status().last_error == "connect: Connection refused") {
-      GTEST_SKIP() << "localhost is IPv6 first here";
-    }
   }
   EXPECT_EQ(server_.accepted(), 1);
+  EXPECT_EQ(client_->status().attempts, 1U);
+  EXPECT_EQ(client_->status().last_error, "");
+}
+
+TEST_F(ControlClientTest, ANameThatNobodyKnowsIsAskedForAgain) {
+  ControlClientOptions options = Options();
+  options.servers[0].host = "config.example";
+  std::atomic<int> lookups{0};
+  options.lookup = [&lookups](const std::string&) -> Result<std::vector<std::string>> {
+    if (++lookups < 3) {
+      return Status::InvalidArgument("cannot resolve host");
+    }
+    return std::vector<std::string>{"127.0.0.1"};
+  };
+  Start(std::move(options));
+  for (int i = 0; i < 1000 && server_.accepted() == 0; ++i) {
+    clock_.AdvanceMicros(1'000'000);
+    loop_.RunOnce(10);
+  }
+  EXPECT_EQ(server_.accepted(), 1);
+  EXPECT_EQ(lookups, 3);
+  client_.reset();  // It may be asked again until here.
 }
 
 TEST_F(ControlClientTest, StopEndsTheLinkForGood) {

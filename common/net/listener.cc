@@ -12,6 +12,8 @@ namespace kvs {
 namespace {
 
 constexpr int kAcceptsPerTurn = 64;
+// More than a backlog holds.
+constexpr int kMaxBacklog = 65536;
 constexpr int64_t kRestMillis = 100;
 constexpr int64_t kWarningMillis = 10'000;  // The same warning again comes no sooner.
 
@@ -40,21 +42,30 @@ void Listener::Stop() {
 }
 
 void Listener::OnReady(bool /*readable*/, bool /*writable*/) {
-  for (int i = 0; i < kAcceptsPerTurn && watch_ != nullptr; ++i) {
-    UniqueFd client(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (client.valid()) {
-      on_accept_(std::move(client));
-      continue;
-    }
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      Warn(errno);
-      Rest();
-      return;
-    }
-    if (errno != EINTR && errno != ECONNABORTED) {
-      return;
-    }
+  for (int i = 0; i < kAcceptsPerTurn && AcceptOne(); ++i) {
   }
+}
+
+void Listener::AcceptBacklog() {
+  for (int i = 0; i < kMaxBacklog && AcceptOne(); ++i) {
+  }
+}
+
+bool Listener::AcceptOne() {
+  if (watch_ == nullptr) {
+    return false;
+  }
+  UniqueFd client(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (client.valid()) {
+    on_accept_(std::move(client));
+    return true;
+  }
+  if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+    Warn(errno);
+    Rest();
+    return false;
+  }
+  return errno == EINTR || errno == ECONNABORTED;
 }
 
 void Listener::Warn(int error) {

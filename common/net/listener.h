@@ -24,6 +24,8 @@ class Listener : public IoHandler {
   ~Listener() override;
 
   Status Start();
+  // Accepts whoever waits in the backlog: they would be reset if the socket were closed under them.
+  void AcceptBacklog();
   // Stops accepting and closes the socket.
   void Stop();
   void OnReady(bool readable, bool writable) override;
@@ -31,6 +33,8 @@ class Listener : public IoHandler {
  private:
   // Says once in a while that there are no descriptors.
   void Warn(int error);
+  // Returns false if nobody waits any more, or nobody can be taken now.
+  bool AcceptOne();
   void Rest();
 
   EventLoop* const loop_;

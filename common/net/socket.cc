@@ -224,6 +224,11 @@ bool PeerIsGone(int fd) {
   return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
+bool HasInput(int fd) {
+  char byte = 0;
+  return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 bool PeerIsLocal(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);

@@ -51,6 +51,8 @@ std::string LocalName(int fd);
 uint16_t LocalPort(int fd);
 // Returns whether the peer has closed or broken the connection and left nothing to read.
 bool PeerIsGone(int fd);
+// Returns whether bytes wait to be read.
+bool HasInput(int fd);
 // Returns whether the peer is on this machine (loopback or unix socket).
 bool PeerIsLocal(int fd);
 

@@ -12,7 +12,7 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <unistd.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <functional>
@@ -22,7 +22,6 @@
 #include <vector>
 
 #include "common/base/build_info.h"
-#include "common/base/file.h"
 #include "common/base/logging.h"
 #include "common/config/config_file.h"
 #include "common/config/config_store.h"
@@ -50,6 +49,10 @@ struct ProgramSpec {
   // Returns what CONFIG GET shows besides the options; nullptr for nothing.
   ConfigPairs (*constants)(const Options& options) = nullptr;
   std::vector<ProgramTool> tools = {};
+  // The program writes its pid file itself, when it serves.
+  bool own_pid_file = false;
+  // Returns why the options may not change so while the program runs; nullptr: they may.
+  Status (*validate_change)(const Options& before, const Options& after) = nullptr;
 
   std::vector<ToolFlag> tool_flags() const {
     std::vector<ToolFlag> flags;
@@ -60,6 +63,21 @@ struct ProgramSpec {
   }
 };
 
+// Reads the options again, as SIGHUP wants it, and logs what came of it.
+template <typename Options>
+void ReloadOptions(const CommandLine& line, ConfigStore<Options>* config) {
+  StringList kept;
+  const Status status = config->Reload(line, &kept);
+  if (!status.ok()) {
+    KVS_LOG(kError, "reload: no option was changed: {}", status.message());
+  } else if (kept.empty()) {
+    KVS_LOG(kInfo, "reload: the options are in force");
+  } else {
+    KVS_LOG(kWarning, "reload: the options are in force but for those that need a restart: {}",
+            fmt::join(kept, ", "));
+  }
+}
+
 // Serves until it is told to stop.
 template <typename Options>
 using ServeFunction = Status (*)(const CommandLine& line, ConfigStore<Options>* config);
@@ -67,18 +85,15 @@ using ServeFunction = Status (*)(const CommandLine& line, ConfigStore<Options>* 
 // Logs a warning if `maxclients` connections do not fit into the files that the process may open.
 void WarnOfFewFiles(uint64_t files, int64_t maxclients);
 
-// Removes the pid file when the program ends.
+// Removes the pid file when the program ends, unless another process has written its own.
 class PidFile {
  public:
-  Status Write(const std::string& path) {
-    path_ = path;
-    return path.empty() ? Status::Ok() : WriteFileAtomic(path, fmt::format("{}\n", ::getpid()));
-  }
-  ~PidFile() {
-    if (!path_.empty()) {
-      (void)RemoveFile(path_).ok();
-    }
-  }
+  PidFile() = default;
+  PidFile(const PidFile&) = delete;
+  PidFile& operator=(const PidFile&) = delete;
+  ~PidFile();
+  // Does nothing if `path` is empty.
+  Status Write(const std::string& path);
 
  private:
   std::string path_;
@@ -148,7 +163,7 @@ int RunProgram(const ProgramSpec<Options>& spec, int argc, char** argv,
   const Result<LogLevel> level = ParseLogLevel(options.loglevel);
   Status status = level.ok() ? InitLogging(options.logfile, *level) : level.status();
   PidFile pid_file;
-  if (status.ok()) {
+  if (status.ok() && !spec.own_pid_file) {
     status = pid_file.Write(options.pidfile);
   }
   const uint64_t files = RaiseOpenFileLimit();
@@ -159,7 +174,7 @@ int RunProgram(const ProgramSpec<Options>& spec, int argc, char** argv,
     const ConfigPairs constants =
         spec.constants == nullptr ? ConfigPairs() : spec.constants(options);
     ConfigStore<Options> config(spec.rows(), std::move(options), line->file, spec.validate,
-                                constants);
+                                constants, spec.validate_change);
     status = serve(*line, &config);
   }
   if (!status.ok()) {

@@ -341,6 +341,43 @@ void ClientTrackingInfo(ConnectionCall* call) {
   reply->Array(0);
 }
 
+// Returns what the client wants to be told, or nothing if its words make no sense.
+std::optional<MovingEndpoint> ReadMovingEndpoint(CommandArgs args) {
+  if (args.size() == 3) {
+    return MovingEndpoint::kAddress;
+  }
+  if (args.size() != 5 || !EqualsIgnoreCase(args[3], "moving-endpoint-type")) {
+    return std::nullopt;
+  }
+  if (EqualsIgnoreCase(args[4], "none")) {
+    return MovingEndpoint::kNone;
+  }
+  // There is one kind of address here, whatever the kind that is asked for.
+  for (const std::string_view type :
+       {"internal-ip", "internal-fqdn", "external-ip", "external-fqdn"}) {
+    if (EqualsIgnoreCase(args[4], type)) {
+      return MovingEndpoint::kAddress;
+    }
+  }
+  return std::nullopt;
+}
+
+void ClientMaintNotifications(ConnectionCall* call) {
+  const std::optional<MovingEndpoint> endpoint = ReadMovingEndpoint(call->args);
+  const bool on = EqualsIgnoreCase(call->args[2], "on");
+  if (!endpoint.has_value() || (!on && !EqualsIgnoreCase(call->args[2], "off"))) {
+    return call->Fail(kSyntaxErrorText);
+  }
+  if (on && !call->service->tells_moving) {
+    return call->Fail("ERR CLIENT MAINT_NOTIFICATIONS is served by proxies: no node sends any");
+  }
+  if (on && call->client->protocol < 3) {
+    return call->Fail("ERR CLIENT MAINT_NOTIFICATIONS needs RESP3: send HELLO 3 before");
+  }
+  call->client->moving = on ? *endpoint : MovingEndpoint::kNotAsked;
+  call->reply.Ok();
+}
+
 void ClientGetName(ConnectionCall* call) {
   const std::string name = call->client->info->name();
   return name.empty() ? call->reply.Null() : call->reply.Bulk(name);
@@ -368,6 +405,8 @@ void AnswerClient(CommandId id, ConnectionCall* call) {
       return ClientKill(call);
     case CommandId::kClientList:
       return ClientList(call);
+    case CommandId::kClientMaintNotifications:
+      return ClientMaintNotifications(call);
     case CommandId::kClientNoEvict:
       return AnswerSwitch(call, &info->no_evict);
     case CommandId::kClientNoTouch:

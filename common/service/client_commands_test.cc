@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "common/service/connection_commands.h"
+#include "common/service/maintenance.h"
 
 namespace kvs {
 namespace {
@@ -55,6 +56,43 @@ TEST_F(ClientCommandsTest, KillByIdClosesOneConnectionOnce) {
   EXPECT_EQ(closed_, 1);
   EXPECT_EQ(Run({"client", "list"}).find("id=2 "), std::string::npos);
   EXPECT_NE(Run({"client", "list"}).find("id=3 "), std::string::npos);
+}
+
+TEST_F(ClientCommandsTest, MaintenanceIsToldToWhoAskedInRespThree) {
+  const MovingNotice notice = {.number = 7, .seconds = 10, .endpoint = "10.0.0.1:7400"};
+  const auto push = [&] {
+    std::string out;
+    AppendMoving(notice, client_, &out);
+    return out;
+  };
+  const std::string told = ">4\r\n$6\r\nMOVING\r\n:7\r\n:10\r\n$13\r\n10.0.0.1:7400\r\n";
+  EXPECT_TRUE(Run({"client", "maint_notifications", "on"}).starts_with("-ERR "));  // A node.
+  service_.tells_moving = true;
+  EXPECT_NE(Run({"client", "maint_notifications", "on"}).find("RESP3"), std::string::npos);
+  client_.protocol = 3;
+  EXPECT_EQ(push(), "");
+  EXPECT_EQ(Run({"client", "maint_notifications", "on"}), "+OK\r\n");
+  EXPECT_EQ(push(), told);
+  for (const char* type : {"internal-ip", "internal-fqdn", "external-ip", "EXTERNAL-FQDN"}) {
+    EXPECT_EQ(Run({"client", "maint_notifications", "ON", "moving-endpoint-type", type}),
+              "+OK\r\n");
+    EXPECT_EQ(push(), told);
+  }
+  EXPECT_EQ(Run({"client", "maint_notifications", "on", "moving-endpoint-type", "none"}),
+            "+OK\r\n");
+  EXPECT_EQ(push(), ">4\r\n$6\r\nMOVING\r\n:7\r\n:10\r\n_\r\n");
+  for (const std::vector<std::string_view>& words :
+       std::vector<std::vector<std::string_view>>{{"maybe"},
+                                                  {"on", "moving-endpoint-type"},
+                                                  {"on", "moving-endpoint-type", "best"},
+                                                  {"on", "endpoint", "none"}}) {
+    std::vector<std::string_view> args = {"client", "maint_notifications"};
+    args.insert(args.end(), words.begin(), words.end());
+    EXPECT_EQ(Run(args), "-ERR syntax error\r\n");
+  }
+  EXPECT_NE(push(), "");
+  EXPECT_EQ(Run({"client", "maint_notifications", "off"}), "+OK\r\n");
+  EXPECT_EQ(push(), "");
 }
 
 TEST_F(ClientCommandsTest, KillSparesTheOneWhoAsksUnlessToldOtherwise) {

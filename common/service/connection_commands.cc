@@ -118,6 +118,7 @@ void Reset(Call* call) {
   client->info->monitor.store(false, std::memory_order_relaxed);
   client->replies_off = false;
   client->knows_topology = false;
+  client->moving = MovingEndpoint::kNotAsked;
   *call->muted = false;
   RespWriter(2, call->reply.out()).Simple("RESET");
 }

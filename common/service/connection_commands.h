@@ -10,6 +10,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -31,6 +32,13 @@
 
 namespace kvs {
 
+// Whether a client wants to be told before its connection ends, by CLIENT MAINT_NOTIFICATIONS.
+enum class MovingEndpoint : uint8_t {
+  kNotAsked,
+  kNone,     // It connects to the address that it knows.
+  kAddress,  // It wants to be told where to.
+};
+
 // What a session remembers between commands.
 struct ClientState {
   std::shared_ptr<ClientInfo> info;
@@ -42,6 +50,8 @@ struct ClientState {
   bool skip_next_reply = false;
   // It has asked who serves which slots, so it knows that there are several to ask.
   bool knows_topology = false;
+  MovingEndpoint moving = MovingEndpoint::kNotAsked;
+  bool wants_moving() const { return moving != MovingEndpoint::kNotAsked; }
 };
 
 // Asked by a session before each command: whether its reply is to be dropped.
@@ -65,6 +75,7 @@ struct ServiceContext {
   ClusterViewPtr cluster;   // Null: not part of a cluster.  Updated when it changes.
   std::string mode = "standalone";
   std::string role = "master";
+  bool tells_moving = false;  // Whether there are pushes for CLIENT MAINT_NOTIFICATIONS.
   std::function<std::vector<InfoSection>()> info_sections;
   std::function<std::vector<MemoryPart>()> memory_parts;  // Empty: none are known.
   // Stops the process soon.  Refuses, unless forced, if what was acknowledged could be lost.

@@ -3,11 +3,11 @@
 #include <signal.h>
 
 #include <memory>
+#include <utility>
 
 #include "common/http/http_server.h"
 #include "common/http/standard_routes.h"
 #include "common/net/signals.h"
-#include "common/net/socket.h"
 #include "common/program/program.h"
 #include "proxy/app/proxy_options.h"
 #include "proxy/app/proxy_server.h"
@@ -15,16 +15,8 @@
 namespace kvs {
 namespace {
 
-constexpr int kHttpPortOffset = 100;
-
-Result<std::unique_ptr<HttpServer>> StartHttp(EventLoop* loop, const ProxyOptions& options,
-                                              ProxyServer* proxy) {
-  const int64_t port =
-      options.http_port >= 0
-          ? options.http_port
-          : (proxy->port() + kHttpPortOffset <= 65535 ? proxy->port() + kHttpPortOffset : 0);
-  KVS_ASSIGN_OR_RETURN(UniqueFd socket,
-                       ListenTcp(options.bind.front(), static_cast<uint16_t>(port), {}));
+Result<std::unique_ptr<HttpServer>> StartHttp(EventLoop* loop, ProxyServer* proxy) {
+  KVS_ASSIGN_OR_RETURN(UniqueFd socket, proxy->OpenHttp());
   auto http = std::make_unique<HttpServer>(loop, std::move(socket));
   AddStandardRoutes(http.get(),
                     {.health = [] { return Status::Ok(); },
@@ -35,27 +27,33 @@ Result<std::unique_ptr<HttpServer>> StartHttp(EventLoop* loop, const ProxyOption
 }
 
 Status Serve(const CommandLine& line, ConfigStore<ProxyOptions>* config) {
-  const ProxyOptionsPtr options = config->current();
   EventLoop loop("main");
-  ProxyServer proxy(&loop, config);
+  PidFile pid_file;
+  std::unique_ptr<HttpServer> http;
+  ProxyServer proxy(&loop, config,
+                    {.on_serving = [&] { return pid_file.Write(config->current()->pidfile); },
+                     .on_handed_over = [&] { http->Stop(); }});
+  bool stopping = false;
   SignalWatcher signals(&loop, {SIGTERM, SIGINT, SIGHUP, SIGUSR1}, [&](int signal) {
     if (signal == SIGHUP) {
-      Status status = config->Reload(line);
-      KVS_LOG(kInfo, "reload: {}", status.ToString());
+      ReloadOptions(line, config);
       (void)ReopenLog().ok();
     } else if (signal == SIGUSR1) {
       KVS_LOG(kInfo, "state:\n{}", FormatInfo(proxy.Info(), {}));
+    } else if (!std::exchange(stopping, true)) {
+      proxy.Drain();
     } else {
-      KVS_LOG(kInfo, "stopping");
+      KVS_LOG(kInfo, "stopping at once");
       loop.Stop();
     }
   });
   KVS_RETURN_IF_ERROR(signals.Start());
+  KVS_RETURN_IF_ERROR(proxy.Open());
+  KVS_ASSIGN_OR_RETURN(http, StartHttp(&loop, &proxy));
   KVS_RETURN_IF_ERROR(proxy.Start());
-  KVS_ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> http, StartHttp(&loop, *options, &proxy));
   loop.Run();
-  proxy.Stop();
-  return Status::Ok();
+  http.reset();
+  return proxy.Stop();
 }
 
 // Options of Redis that tools ask for and that have one truthful answer here.
@@ -82,6 +80,8 @@ int main(int argc, char** argv) {
       .rows = &kvs::ProxyOptionRows,
       .validate = &kvs::ValidateProxyOptions,
       .reference = &kvs::Reference,
-      .constants = &kvs::Constants};
+      .constants = &kvs::Constants,
+      .own_pid_file = true,
+      .validate_change = &kvs::ValidateProxyChange};
   return kvs::RunProgram(spec, argc, argv, &kvs::Serve);
 }

@@ -31,6 +31,10 @@ Status ValidatePoolOptions(const ProxyOptions& options) {
   if (!options.hash_tag.empty() && options.hash_tag.size() != 2) {
     return Status::InvalidArgument("hash-tag has two characters, or none");
   }
+  KVS_RETURN_IF_ERROR(ParseServerSlots(options.server_slots, servers.size()).status());
+  if (!options.server_slots.empty() && options.distribution != "slots") {
+    return Status::InvalidArgument("server-slots needs distribution slots");
+  }
   if (options.distribution != "slots") {
     return servers.empty() ? Status::InvalidArgument("distribution needs servers") : Status::Ok();
   }
@@ -107,6 +111,32 @@ Result<std::vector<PoolServer>> ParsePool(const ProxyOptions& options) {
     servers.push_back(std::move(server));
   }
   return servers;
+}
+
+Result<PoolSpec> MakePoolSpec(const ProxyOptions& options) {
+  PoolSpec spec;
+  KVS_ASSIGN_OR_RETURN(spec.servers, ParsePool(options));
+  KVS_ASSIGN_OR_RETURN(spec.slots, ParseServerSlots(options.server_slots, spec.servers.size()));
+  if (options.distribution != "slots") {
+    KVS_ASSIGN_OR_RETURN(const KeyHash hash, ParseKeyHash(options.hash));
+    spec.ring =
+        ServerRing::Options{.kind = options.distribution == "ketama" ? ServerRing::Kind::kKetama
+                                                                     : ServerRing::Kind::kModula,
+                            .hash = hash,
+                            .hash_tag = options.hash_tag};
+  }
+  spec.remove_failed = options.server_failure == "remove";
+  spec.failure_limit = static_cast<int>(options.server_failure_limit);
+  spec.retry_ms = options.server_retry_timeout.count();
+  return spec;
+}
+
+Status ValidateProxyChange(const ProxyOptions& before, const ProxyOptions& after) {
+  if (before.servers.empty() != after.servers.empty()) {
+    return Status::InvalidArgument(
+        "a running proxy cannot change between config-servers and servers");
+  }
+  return Status::Ok();
 }
 
 std::vector<MetricRow> ProxyMetricRows() {

@@ -11,6 +11,7 @@
 #include "common/config/option.h"
 #include "common/metrics/metrics.h"
 #include "proxy/hash/server_ring.h"
+#include "proxy/route/route_plan.h"
 
 namespace kvs {
 
@@ -25,8 +26,13 @@ const std::vector<OptionRow>& ProxyOptionRows();
 // Returns the first rule between options that is broken.
 Status ValidateProxyOptions(const ProxyOptions& options);
 
+// Returns why a running proxy cannot change so.
+Status ValidateProxyChange(const ProxyOptions& before, const ProxyOptions& after);
+
 // Returns the entries of option servers.  kInvalidArgument: quotes the one that is wrong
 Result<std::vector<PoolServer>> ParsePool(const ProxyOptions& options);
+// Returns what the options say of a pool.  kInvalidArgument: as ParsePool()
+Result<PoolSpec> MakePoolSpec(const ProxyOptions& options);
 
 enum ProxyMetric : int {
 #define KVS_METRIC(kind, name, help) kProxy_##name,

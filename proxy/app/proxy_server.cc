@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "common/base/build_info.h"
@@ -17,7 +18,10 @@ namespace {
 
 constexpr int64_t kRatePeriodMs = 100;
 constexpr int64_t kStatusPeriodMs = 500;
-constexpr int64_t kRetryPeriodMs = 100;
+constexpr int64_t kRoutePeriodMs = 100;
+// How long a new table waits for the first answers about its names.
+constexpr int64_t kFirstLookupMs = 1000;
+constexpr int64_t kReadyPeriodMs = 10;
 
 std::vector<std::string> CommandNames() {
   std::vector<std::string> names;
@@ -33,34 +37,41 @@ std::string RedisMode(const ProxyOptions& options) {
   return options.cluster_emulation == "peers" ? "cluster" : "standalone";
 }
 
-// Links connect to numeric addresses only: names are looked up here, in the main thread.
-Result<RouteTablePtr> Resolve(const RouteTable& table) {
-  auto resolved = std::make_shared<RouteTable>(table);
-  for (NodeAddress& address : resolved->shards) {
-    KVS_ASSIGN_OR_RETURN(const std::vector<std::string> hosts, ResolveHost(address.host));
-    address.host = hosts.front();
-  }
-  return RouteTablePtr(std::move(resolved));
+// Whether the options that MakePoolSpec() reads are the same.
+bool SamePool(const ProxyOptions& a, const ProxyOptions& b) {
+  const auto of_pool = [](const ProxyOptions& options) {
+    return std::tie(options.servers, options.server_slots, options.distribution, options.hash,
+                    options.hash_tag, options.server_failure, options.server_failure_limit,
+                    options.server_retry_timeout);
+  };
+  return of_pool(a) == of_pool(b);
 }
 
 }  // namespace
 
-ProxyServer::ProxyServer(EventLoop* loop, ConfigStore<ProxyOptions>* config)
+ProxyServer::ProxyServer(EventLoop* loop, ConfigStore<ProxyOptions>* config, Hooks hooks)
     : loop_(loop),
       config_(config),
       start_options_(config->current()),
       started_ms_(loop->clock()->WallMillis()),
+      hooks_(std::move(hooks)),
       metrics_("kvs_proxy_", ProxyMetricRows(), CommandNames()),
+      resolver_(loop),
+      plan_(start_options_->dns_refresh_interval.count()),
       table_(std::make_shared<RouteTable>()) {}
 
 ProxyServer::~ProxyServer() {
-  Stop();
+  (void)Stop().ok();
+}
+
+Status ProxyServer::Open() {
+  KVS_RETURN_IF_ERROR(LoadId());
+  KVS_RETURN_IF_ERROR(MakeWorkers());
+  return OpenSockets();
 }
 
 Status ProxyServer::Start() {
-  KVS_RETURN_IF_ERROR(LoadId());
-  KVS_RETURN_IF_ERROR(StartWorkers());
-  KVS_RETURN_IF_ERROR(StartEmulation());
+  KVS_RETURN_IF_ERROR(StartEmulation(*start_options_));
   KVS_RETURN_IF_ERROR(StartRouting());
   for (const auto& worker : workers_) {
     worker->StartThread();
@@ -78,19 +89,118 @@ Status ProxyServer::Start() {
     for (const auto& worker : workers_) {
       worker->SetOptions(after);
     }
+    loop_->PostAlways([this, before, after] { OnOptions(*before, *after); });
   });
   rate_timer_ = loop_->Every(kRatePeriodMs, [this] { SampleRates(); });
+  // The addresses of a pool's names are known, or given up, in a moment; a map may never come.
+  if (successor_ == nullptr && (Ready().ok() || start_options_->servers.empty())) {
+    return StartServing();
+  }
+  ready_timer_ = loop_->Every(kReadyPeriodMs, [this] { StartWhenReady(); });
+  return Status::Ok();
+}
+
+// A running process serves until this one can.
+void ProxyServer::StartWhenReady() {
+  if (!Ready().ok()) {
+    return;
+  }
+  loop_->Cancel(std::exchange(ready_timer_, kNoTimer));
+  if (failure_ = StartServing(); !failure_.ok()) {
+    loop_->Stop();
+  }
+}
+
+Status ProxyServer::StartServing() {
+  const std::string& path = start_options_->takeover_socket;
+  if (!path.empty()) {
+    predecessor_ = std::make_unique<Predecessor>(loop_, std::exchange(copies_, {}),
+                                                 [this] { OnHandedOver(); });
+    KVS_RETURN_IF_ERROR(predecessor_->Start(path));
+  }
+  copies_.clear();
+  for (auto& [worker, socket] : sockets_) {
+    workers_[worker]->ListenLater(std::move(socket));
+  }
+  sockets_.clear();
+  // Before the process before this one hears of it: when it ends, the pid file is not its own.
+  KVS_RETURN_IF_ERROR(hooks_.on_serving());
+  if (successor_ != nullptr) {
+    if (Status status = successor_->Confirm(); !status.ok()) {
+      KVS_LOG(kWarning, "the process before this one: {}", status.message());
+    }
+    successor_.reset();  // With what was not needed of its sockets.
+  }
   KVS_LOG(kInfo, "proxy {} serves on port {}", id_, port_);
   return Status::Ok();
 }
 
-void ProxyServer::Stop() {
-  loop_->Cancel(status_timer_);
-  loop_->Cancel(std::exchange(retry_timer_, kNoTimer));
-  loop_->Cancel(std::exchange(rate_timer_, kNoTimer));
+void ProxyServer::OnHandedOver() {
+  unix_socket_.clear();  // The successor listens there.
+  hooks_.on_handed_over();
+  BeginDrain(/*handed_over=*/true);
+}
+
+void ProxyServer::Drain() {
+  KVS_LOG(kInfo, "stopping: connections in use may go on for {} s",
+          config_->current()->shutdown_timeout.count() / 1000);
+  BeginDrain(/*handed_over=*/false);
+}
+
+void ProxyServer::BeginDrain(bool handed_over) {
+  if (std::exchange(draining_, true)) {
+    return;
+  }
+  loop_->Cancel(std::exchange(ready_timer_, kNoTimer));
+  // A successor may have our id: one of the two is to be registered.
+  loop_->Cancel(std::exchange(status_timer_, kNoTimer));
   control_.reset();
+  sockets_.clear();
+  copies_.clear();
+  successor_.reset();
+  if (!handed_over) {
+    predecessor_.reset();
+  }
+  undrained_ = workers_.size();
+  const ProxyWorker::DrainOrder order = {
+      .grace_ms = config_->current()->shutdown_timeout.count(),
+      .handed_over = handed_over,
+      .number = loop_->clock()->WallMillis(),
+      .endpoint = handed_over ? start_options_->announce : MovingEndpoint(),
+      .on_done = [this] {
+        loop_->PostAlways([this] {
+          if (--undrained_ == 0) {
+            loop_->Stop();
+          }
+        });
+      }};
   for (const auto& worker : workers_) {
-    worker->BeginStop(config_->current()->shutdown_timeout.count());
+    worker->BeginDrain(order);
+  }
+}
+
+// Another proxy, if clients know of several; else whoever serves under this one's address next.
+std::string ProxyServer::MovingEndpoint() const {
+  if (cluster_ == nullptr) {
+    return "";
+  }
+  for (const Shard& shard : cluster_->shards()) {
+    if (shard.master.id != cluster_->myself()) {
+      return FormatAddress(shard.master.address);
+    }
+  }
+  return "";
+}
+
+Status ProxyServer::Stop() {
+  loop_->Cancel(std::exchange(status_timer_, kNoTimer));
+  loop_->Cancel(std::exchange(route_timer_, kNoTimer));
+  loop_->Cancel(std::exchange(rate_timer_, kNoTimer));
+  loop_->Cancel(std::exchange(ready_timer_, kNoTimer));
+  control_.reset();
+  predecessor_.reset();
+  for (const auto& worker : workers_) {
+    worker->BeginStop();
   }
   for (const auto& worker : workers_) {
     worker->Join();
@@ -99,6 +209,7 @@ void ProxyServer::Stop() {
   if (!unix_socket_.empty()) {
     (void)RemoveFile(std::exchange(unix_socket_, {})).ok();
   }
+  return failure_;
 }
 
 Status ProxyServer::LoadId() {
@@ -120,7 +231,7 @@ Status ProxyServer::LoadId() {
                                                  : text.status();
 }
 
-Status ProxyServer::StartWorkers() {
+Status ProxyServer::MakeWorkers() {
   KVS_ASSIGN_OR_RETURN(renames_, RenamedCommands::Make(start_options_->rename_command));
   ServiceContext service;
   service.config = config_;
@@ -132,10 +243,11 @@ Status ProxyServer::StartWorkers() {
   service.metrics = &metrics_;
   service.clock = loop_->clock();
   service.mode = RedisMode(*start_options_);
+  service.tells_moving = true;
   service.info_sections = [this] { return Info(); };
   service.shutdown = [this](bool /*force*/) {
-    KVS_LOG(kInfo, "stopping: a client asked for it");
-    loop_->Stop();
+    KVS_LOG(kInfo, "a client asks for the end");
+    loop_->PostAlways([this] { Drain(); });
     return Status::Ok();
   };
   budget_.set_limit(ToInt(start_options_->buffer_memory_limit));
@@ -143,95 +255,78 @@ Status ProxyServer::StartWorkers() {
     workers_.push_back(std::make_unique<ProxyWorker>(fmt::format("io-{}", i + 1), service, &budget_,
                                                      metrics_.NewCells(), start_options_));
   }
-  return ListenAll();
-}
-
-// Every loop has a listener of its own on the TCP port; the kernel spreads the connections.
-Status ProxyServer::ListenAll() {
-  auto port = static_cast<uint16_t>(start_options_->port);
-  if (start_options_->bind.empty()) {
-    return Status::InvalidArgument("no address to listen on: give --bind");
-  }
-  // SO_REUSEPORT would let two programs share the port unnoticed: the first bind is exclusive.
-  {
-    KVS_ASSIGN_OR_RETURN(const UniqueFd probe,
-                         ListenTcp(start_options_->bind.front(), port, ListenOptions{}));
-    port = LocalPort(probe.get());
-  }
-  port_ = port;
-  for (const std::string& host : start_options_->bind) {
-    for (const auto& worker : workers_) {
-      KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenTcp(host, port, {.reuse_port = true}));
-      KVS_RETURN_IF_ERROR(worker->Listen(std::move(socket)));
-    }
-  }
-  if (!start_options_->unixsocket.empty()) {
-    KVS_ASSIGN_OR_RETURN(const int mode, ModeFromOctalDigits(start_options_->unixsocketperm));
-    KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenUnix(start_options_->unixsocket, mode, {}));
-    unix_socket_ = start_options_->unixsocket;
-    KVS_RETURN_IF_ERROR(workers_.front()->Listen(std::move(socket)));
-  }
   return Status::Ok();
 }
 
 Status ProxyServer::StartRouting() {
-  return start_options_->servers.empty() ? StartControl() : StartPool();
-}
-
-Status ProxyServer::StartPool() {
-  KVS_ASSIGN_OR_RETURN(pool_, ParsePool(*start_options_));
-  for (const PoolServer& server : pool_) {
-    KVS_ASSIGN_OR_RETURN(const std::vector<std::string> hosts, ResolveHost(server.address.host));
-    pool_addresses_.push_back({hosts.front(), server.address.port});
+  for (const auto& worker : workers_) {
+    worker->WatchFailures([this](const NodeAddress& address, int failures_in_row) {
+      loop_->PostAlways([this, address, failures_in_row] {
+        unpublished_ |=
+            plan_.OnFailure(address, failures_in_row, loop_->clock()->MonotonicMillis());
+        UpdateRoutes();
+      });
+    });
   }
-  pool_health_ =
-      std::make_unique<PoolHealth>(pool_.size(), start_options_->server_retry_timeout.count());
-  RoutePool();
-  if (start_options_->server_failure == "remove") {
-    for (const auto& worker : workers_) {
-      worker->WatchFailures(static_cast<int>(start_options_->server_failure_limit),
-                            [this](const NodeAddress& address) {
-                              loop_->PostAlways([this, address] { OnServerFailure(address); });
-                            });
-    }
-    retry_timer_ = loop_->Every(kRetryPeriodMs, [this] { RetryServers(); });
+  route_timer_ = loop_->Every(kRoutePeriodMs, [this] { UpdateRoutes(); });
+  if (start_options_->servers.empty()) {
+    return StartControl(*start_options_);
   }
+  KVS_ASSIGN_OR_RETURN(PoolSpec pool, MakePoolSpec(*start_options_));
+  plan_.SetPool(std::move(pool), loop_->clock()->MonotonicMillis());
+  FollowPlan();
   return Status::Ok();
 }
 
-void ProxyServer::RoutePool() {
-  ServerRingPtr ring;
-  if (start_options_->distribution != "slots") {
-    const Result<KeyHash> hash = ParseKeyHash(start_options_->hash);
-    KVS_CHECK(hash.ok());  // One of the option's choices.
-    ring = std::make_shared<ServerRing>(
-        ServerRing::Options{.kind = start_options_->distribution == "ketama"
-                                        ? ServerRing::Kind::kKetama
-                                        : ServerRing::Kind::kModula,
-                            .hash = *hash,
-                            .hash_tag = start_options_->hash_tag},
-        pool_, pool_health_->live());
-  }
-  SetTable(RouteTable::FromServers(pool_addresses_, std::move(ring)));
+void ProxyServer::FollowPlan() {
+  unpublished_ = true;
+  plan_since_ms_ = loop_->clock()->MonotonicMillis();
+  UpdateRoutes();
 }
 
-void ProxyServer::OnServerFailure(const NodeAddress& address) {
-  bool changed = false;
-  for (size_t i = 0; i < pool_addresses_.size(); ++i) {
-    if (pool_addresses_[i] == address && pool_health_->OnFailure(i, loop_->now_ms())) {
-      KVS_LOG(kWarning, "server {} fails and is removed from the pool", FormatAddress(address));
-      changed = true;
+// Names that nobody answers for hold a new table up for a moment only: other servers serve.
+void ProxyServer::UpdateRoutes() {
+  const int64_t now_ms = loop_->clock()->MonotonicMillis();
+  unpublished_ |= plan_.OnTime(now_ms);
+  for (const std::string& host : plan_.TakeLookups(now_ms)) {
+    resolver_.Resolve(host, [this, host](const Result<std::vector<std::string>>& addresses) {
+      if (!addresses.ok()) {
+        KVS_LOG(kWarning, "{}", addresses.status().message());
+      }
+      unpublished_ |= plan_.OnAddresses(host, addresses);
+      UpdateRoutes();
+    });
+  }
+  if (unpublished_ && (plan_.complete() || now_ms - plan_since_ms_ >= kFirstLookupMs)) {
+    unpublished_ = false;
+    SetTable(plan_.MakeTable());
+  }
+}
+
+// All that is not read by the workers; the options are valid.
+void ProxyServer::OnOptions(const ProxyOptions& before, const ProxyOptions& after) {
+  if (draining_) {
+    return;
+  }
+  plan_.set_lookup_interval_ms(after.dns_refresh_interval.count());
+  if (before.cluster_peers != after.cluster_peers) {
+    if (Status status = StartEmulation(after); !status.ok()) {
+      KVS_LOG(kError, "the peers stay as they are: {}", status.message());
     }
   }
-  if (changed) {
-    RoutePool();
+  if (!after.servers.empty()) {
+    if (SamePool(before, after)) {
+      return;
+    }
+    Result<PoolSpec> pool = MakePoolSpec(after);
+    KVS_CHECK(pool.ok());
+    plan_.SetPool(*std::move(pool), loop_->clock()->MonotonicMillis());
+    return FollowPlan();
   }
-}
-
-void ProxyServer::RetryServers() {
-  if (pool_health_->OnTime(loop_->now_ms())) {
-    KVS_LOG(kInfo, "servers that were removed take part in the pool again");
-    RoutePool();
+  if (before.config_servers != after.config_servers) {
+    if (Status status = StartControl(after); !status.ok()) {
+      KVS_LOG(kError, "the config servers stay as they are: {}", status.message());
+    }
   }
 }
 
@@ -241,18 +336,18 @@ NodeAddress ProxyServer::AnnouncedAddress() const {
 }
 
 // A proxy that has not heard of its peers yet shows itself alone, which serves as well.
-Status ProxyServer::StartEmulation() {
-  const std::string& emulation = start_options_->cluster_emulation;
+Status ProxyServer::StartEmulation(const ProxyOptions& options) {
+  const std::string& emulation = options.cluster_emulation;
   if (emulation == "no") {
     return Status::Ok();
   }
-  if (emulation == "single" || start_options_->cluster_peers.empty()) {
+  if (emulation == "single" || options.cluster_peers.empty()) {
     const bool announced = ParseAddress(start_options_->announce).ok();
     SetCluster(ClusterView::Single(id_, AnnouncedAddress(), announced));
     return Status::Ok();
   }
   std::vector<ShardNode> peers;
-  for (const std::string& text : start_options_->cluster_peers) {
+  for (const std::string& text : options.cluster_peers) {
     KVS_ASSIGN_OR_RETURN(const NodeAddress address, ParseAddress(text));
     peers.push_back({DerivedNodeId(text), address});
   }
@@ -267,14 +362,15 @@ void ProxyServer::SetPeers(const std::vector<ShardNode>& proxies) {
 }
 
 void ProxyServer::SetCluster(const ClusterViewPtr& cluster) {
+  cluster_ = cluster;
   for (const auto& worker : workers_) {
     worker->SetCluster(cluster);
   }
 }
 
-Status ProxyServer::StartControl() {
+Status ProxyServer::StartControl(const ProxyOptions& options) {
   ControlClientOptions control;
-  for (const std::string& text : start_options_->config_servers) {
+  for (const std::string& text : options.config_servers) {
     KVS_ASSIGN_OR_RETURN(const NodeAddress address, ParseAddress(text));
     control.servers.push_back(address);
   }
@@ -284,7 +380,10 @@ Status ProxyServer::StartControl() {
   control.address = AnnouncedAddress();
   control.namespace_name = start_options_->namespace_;
   control.version = kBuildVersion;
-  if (!start_options_->map_cache_file.empty()) {
+  if (control_ != nullptr) {
+    control.known_namespace = control_->status().namespace_name;
+    control.known_epoch = control_->status().epoch;
+  } else if (!start_options_->map_cache_file.empty()) {
     const Result<std::string> text = ReadFile(start_options_->map_cache_file);
     if (text.ok()) {
       KVS_ASSIGN_OR_RETURN(const SlotMapPtr map, SlotMap::Parse(*text));
@@ -303,6 +402,7 @@ Status ProxyServer::StartControl() {
   };
   control_ = std::make_unique<ControlClient>(loop_, std::move(control));
   control_->Start();
+  loop_->Cancel(status_timer_);
   status_timer_ = loop_->Every(kStatusPeriodMs, [this] { PublishControlStatus(); });
   return Status::Ok();
 }
@@ -323,12 +423,6 @@ void ProxyServer::PublishControlStatus() {
 }
 
 void ProxyServer::SetMap(const SlotMapPtr& map, bool keep) {
-  Result<RouteTablePtr> table = Resolve(*RouteTable::FromMap(*map));
-  if (!table.ok()) {
-    KVS_LOG(kError, "the map of epoch {} cannot be used: {}", map->epoch(),
-            table.status().message());
-    return;
-  }
   if (keep && !start_options_->map_cache_file.empty()) {
     if (Status status =
             WriteFileAtomic(start_options_->map_cache_file, map->ToJson().ToString() + "\n");
@@ -338,7 +432,8 @@ void ProxyServer::SetMap(const SlotMapPtr& map, bool keep) {
   }
   KVS_LOG(kInfo, "map of namespace {}, epoch {}, with {} shards in force", map->name(),
           map->epoch(), map->shards().size());
-  SetTable(*std::move(table));
+  plan_.SetMap(*map);
+  FollowPlan();
 }
 
 void ProxyServer::LeaveNamespace(const std::string& name) {
@@ -346,7 +441,8 @@ void ProxyServer::LeaveNamespace(const std::string& name) {
   if (!start_options_->map_cache_file.empty()) {
     (void)RemoveFile(start_options_->map_cache_file).ok();
   }
-  SetTable(std::make_shared<RouteTable>());
+  plan_.SetNothing();
+  FollowPlan();
 }
 
 void ProxyServer::SetTable(RouteTablePtr table) {
@@ -358,6 +454,9 @@ void ProxyServer::SetTable(RouteTablePtr table) {
 }
 
 Status ProxyServer::Ready() const {
+  if (draining_) {
+    return Status::Unavailable("the proxy is stopping");
+  }
   const MutexLock lock(&mu_);
   if (!table_->known) {
     return Status::Unavailable("no slot map yet; is the config server running");

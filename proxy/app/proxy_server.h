@@ -5,33 +5,49 @@
 
 #pragma once
 
-#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/config/config_store.h"
 #include "common/control/control_client.h"
 #include "common/metrics/rate_meter.h"
 #include "common/net/event_loop.h"
+#include "common/net/resolver.h"
 #include "common/service/client_registry.h"
 #include "proxy/app/proxy_options.h"
 #include "proxy/app/proxy_worker.h"
-#include "proxy/hash/pool_health.h"
+#include "proxy/app/takeover.h"
+#include "proxy/route/route_plan.h"
 
 namespace kvs {
 
 class ProxyServer {
  public:
+  struct Hooks {
+    std::function<Status()> on_serving;    // Clients are accepted from now on.
+    std::function<void()> on_handed_over;  // Another process serves from now on.
+  };
+
   // `config` outlives the server.
-  ProxyServer(EventLoop* loop, ConfigStore<ProxyOptions>* config);
+  ProxyServer(EventLoop* loop, ConfigStore<ProxyOptions>* config, Hooks hooks);
   ~ProxyServer();
 
+  // Opens the listening sockets, or gets them from a running process.
+  Status Open();
+  // Between Open() and Start(): the HTTP port, which goes over to a successor as the clients' do.
+  Result<UniqueFd> OpenHttp();
+  // Serves at once, or, in the place of a running process, as soon as requests can be routed.
   Status Start();
-  // Waits for requests in flight, for at most `shutdown-timeout`, and closes everything.
-  void Stop();
+  // Accepts no more clients and closes connections as the DrainPolicy says, for at most
+  // `shutdown-timeout`; then ends the loop.
+  void Drain();
+  // Closes everything.  Returns why the loop ended if nobody has asked for it.
+  Status Stop();
 
-  uint16_t port() const { return port_; }
   std::vector<InfoSection> Info() const;
   MetricRegistry* metrics() { return &metrics_; }
   // OK if the proxy knows where to send requests.
@@ -39,22 +55,35 @@ class ProxyServer {
 
  private:
   Status LoadId();
-  Status StartWorkers();
-  Status ListenAll();
+  Status MakeWorkers();
+  // Asks a running process for its sockets.
+  Status AskPredecessor();
+  Status OpenSockets();
+  Status OpenPort(const std::string& host);
+  Status OpenUnixSocket();
+  // Returns an inherited socket for the purpose, or an invalid one.
+  UniqueFd TakeInherited(std::string_view purpose, const std::function<bool(int fd)>& fits);
+  Status AddSocket(size_t worker, UniqueFd socket);
+  void StartWhenReady();
+  Status StartServing();
+  void OnHandedOver();
+  void BeginDrain(bool handed_over);
+  std::string MovingEndpoint() const;
   Status StartRouting();
-  Status StartPool();
-  // Routes by the servers of the pool that take part now.
-  void RoutePool();
-  void OnServerFailure(const NodeAddress& address);
-  void RetryServers();
-  Status StartControl();
+  // Called after something about the plan has changed, and from time to time: looks names up that
+  // are due, and publishes a new table.
+  void UpdateRoutes();
+  // Routes by a plan that has just been made.
+  void FollowPlan();
+  Status StartControl(const ProxyOptions& options);
+  void OnOptions(const ProxyOptions& before, const ProxyOptions& after);
   void SetMap(const SlotMapPtr& map, bool keep);
   void LeaveNamespace(const std::string& name);
   void SetTable(RouteTablePtr table);
   void PublishControlStatus();
   void SampleRates();
   NodeAddress AnnouncedAddress() const;
-  Status StartEmulation();
+  Status StartEmulation(const ProxyOptions& options);
   // Shows the proxies to clients as the nodes of a cluster.
   void SetPeers(const std::vector<ShardNode>& proxies);
   void SetCluster(const ClusterViewPtr& cluster);
@@ -63,9 +92,20 @@ class ProxyServer {
   ConfigStore<ProxyOptions>* const config_;
   const ProxyOptionsPtr start_options_;
   const int64_t started_ms_;
+  const Hooks hooks_;
   std::string id_;
   uint16_t port_ = 0;
-  std::string unix_socket_;  // Empty: none.
+  std::string unix_socket_;               // Empty: none.
+  std::unique_ptr<Successor> successor_;  // Until this process serves; null: it was the first.
+  std::unique_ptr<Predecessor>
+      predecessor_;  // Waits for a process that takes over; null: none may.
+  // Which worker listens on which socket, until they serve; and copies of all for a successor.
+  std::vector<std::pair<size_t, UniqueFd>> sockets_;
+  std::vector<ListeningSocket> copies_;
+  TimerId ready_timer_ = kNoTimer;
+  size_t undrained_ = 0;  // Workers that have sessions.
+  bool draining_ = false;
+  Status failure_;
   MetricRegistry metrics_;
   ClientRegistry clients_;
   ClientPause pause_;
@@ -75,12 +115,13 @@ class ProxyServer {
   MemoryBudget budget_;
   std::vector<std::unique_ptr<ProxyWorker>> workers_;
   std::unique_ptr<ControlClient> control_;
+  ClusterViewPtr cluster_;  // What clients are shown; null: nothing.
   TimerId status_timer_ = kNoTimer;
-  TimerId retry_timer_ = kNoTimer;
-  // Of option servers; their addresses are resolved.
-  std::vector<PoolServer> pool_;
-  std::vector<NodeAddress> pool_addresses_;
-  std::unique_ptr<PoolHealth> pool_health_;
+  TimerId route_timer_ = kNoTimer;
+  Resolver resolver_;
+  RoutePlan plan_;
+  bool unpublished_ = false;   // The plan makes another table than the one in force.
+  int64_t plan_since_ms_ = 0;  // When the plan was made.
   TimerId rate_timer_ = kNoTimer;
   RateMeter request_rate_;
   RateMeter input_rate_;

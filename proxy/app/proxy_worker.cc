@@ -7,6 +7,7 @@
 
 #include "common/base/logging.h"
 #include "common/net/socket.h"
+#include "common/service/maintenance.h"
 #include "common/service/protected_mode.h"
 
 namespace kvs {
@@ -43,7 +44,7 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Memory
 }
 
 ProxyWorker::~ProxyWorker() {
-  BeginStop(0);
+  BeginStop();
   Join();
 }
 
@@ -52,6 +53,7 @@ LinkOptions ProxyWorker::MakeLinkOptions() const {
   link.password = options_->backend_auth;
   link.connect_timeout_ms = options_->backend_connect_timeout.count();
   link.request_timeout_ms = options_->backend_timeout.count();
+  link.keepalive_seconds = static_cast<int>(options_->backend_keepalive.count() / 1000);
   link.max_reply_bytes = ToInt(options_->session_memory_limit);
   link.budget = budget_;
   return link;
@@ -73,47 +75,86 @@ Status ProxyWorker::Listen(UniqueFd socket) {
   return listeners_.back()->Start();
 }
 
-void ProxyWorker::WatchFailures(int limit, std::function<void(const NodeAddress&)> on_failure) {
-  failure_limit_ = limit;
-  on_failure_ = std::move(on_failure);
-}
-
 void ProxyWorker::ReportFailures() {
-  if (on_failure_ == nullptr) {
-    return;
-  }
   for (const auto& [address, link] : links_.links()) {
     const int failures = link->failures_in_row();
     const int before = std::exchange(reported_failures_[address], failures);
-    if (failures != before && failures >= failure_limit_) {
-      on_failure_(address);
+    if (failures > before) {
+      on_failure_(address, failures);
     }
   }
+  std::erase_if(reported_failures_,
+                [this](const auto& entry) { return !links_.links().contains(entry.first); });
 }
 
 void ProxyWorker::StartThread() {
   thread_ = Thread(loop_.name(), [this] { loop_.Run(); });
 }
 
-void ProxyWorker::BeginStop(int64_t drain_ms) {
-  if (!thread_.joinable()) {
-    return;
-  }
-  loop_.PostAlways([this, drain_ms] {
-    listeners_.clear();
-    Drain(loop_.now_ms() + drain_ms);
+void ProxyWorker::ListenLater(UniqueFd socket) {
+  loop_.PostAlways([this, fd = socket.release()] {
+    if (Status status = Listen(UniqueFd(fd)); !status.ok()) {
+      KVS_LOG(kError, "cannot watch a listening socket: {}", status.message());
+    }
   });
 }
 
-// Closes sessions as they fall idle; at the deadline all of them.
-void ProxyWorker::Drain(int64_t deadline_ms) {
-  const bool late = loop_.now_ms() >= deadline_ms;
-  sessions_.CloseIf([late](ProxySession* session) { return late || session->idle(); });
+void ProxyWorker::BeginDrain(const DrainOrder& order) {
+  loop_.PostAlways([this, order] { StartDrain(order); });
+}
+
+void ProxyWorker::StartDrain(const DrainOrder& order) {
+  for (const auto& listener : listeners_) {
+    if (!order.handed_over) {
+      listener->AcceptBacklog();
+    }
+    listener->Stop();
+  }
+  const DrainPolicy policy(loop_.now_ms(), order.grace_ms, order.handed_over);
+  MovingNotice notice = {.number = order.number,
+                         .seconds = policy.seconds_left(loop_.now_ms()),
+                         .endpoint = order.endpoint};
+  sessions_.ForEach([&](ProxySession* session) {
+    if (order.handed_over && order.endpoint.empty() &&
+        !session->client()->info->local_address.ends_with(":0")) {  // No unix socket.
+      notice.endpoint = session->client()->info->local_address;
+    }
+    std::string push;
+    AppendMoving(notice, *session->client(), &push);
+    if (!push.empty()) {
+      session->Push(push);
+    }
+  });
+  Drain(policy, order.on_done);
+}
+
+void ProxyWorker::Drain(const DrainPolicy& policy, const std::function<void()>& on_done) {
+  const int64_t now_ms = loop_.now_ms();
+  sessions_.CloseIf([&](const ProxySession* session) {
+    DrainPolicy::View view = {.at_boundary = true,
+                              .told = session->hears_of_moving(),
+                              .quiet_ms = now_ms - session->last_active_ms()};
+    if (!policy.MayClose(view, now_ms)) {
+      return false;
+    }
+    view.at_boundary = session->at_boundary();  // Asks the kernel.
+    return policy.MayClose(view, now_ms);
+  });
   if (sessions_.empty()) {
-    loop_.Stop();
+    return on_done();
+  }
+  loop_.After(kDeadlineCheckMs, [this, policy, on_done] { Drain(policy, on_done); });
+}
+
+void ProxyWorker::BeginStop() {
+  if (!thread_.joinable()) {
     return;
   }
-  loop_.After(kDeadlineCheckMs, [this, deadline_ms] { Drain(deadline_ms); });
+  loop_.PostAlways([this] {
+    listeners_.clear();
+    sessions_.CloseIf([](const ProxySession* /*session*/) { return true; });
+    loop_.Stop();
+  });
 }
 
 void ProxyWorker::SetTable(RouteTablePtr table) {
@@ -152,6 +193,7 @@ void ProxyWorker::OnAccept(UniqueFd fd) {
   }
   SetNoDelay(fd.get());
   SetKeepAlive(fd.get(), static_cast<int>(options_->tcp_keepalive.count() / 1000));
+  SetUserTimeout(fd.get(), static_cast<int>(options_->tcp_user_timeout.count()));
   std::shared_ptr<ClientInfo> info = sessions_.AddClient(fd.get());
   ProxySession* raw =
       sessions_.Add(std::make_unique<ProxySession>(this, std::move(fd), std::move(info)));

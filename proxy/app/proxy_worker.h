@@ -16,6 +16,7 @@
 #include "common/net/listener.h"
 #include "common/service/session_set.h"
 #include "proxy/app/proxy_options.h"
+#include "proxy/session/drain_policy.h"
 #include "proxy/session/proxy_session.h"
 
 namespace kvs {
@@ -28,13 +29,25 @@ class ProxyWorker : public SessionHost, public TurnHook {
 
   // Before StartThread().
   Status Listen(UniqueFd socket);
-  // Before StartThread().  `on_failure` is called by the loop for each further failure of a node
-  // that has failed so often in a row.
-  void WatchFailures(int limit, std::function<void(const NodeAddress&)> on_failure);
+  // Any thread, once the loop runs.
+  void ListenLater(UniqueFd socket);
+  // Before StartThread().  `on_failure` is called by the loop for each failure of a link, with how
+  // many came in a row.
+  using OnFailure = std::function<void(const NodeAddress& address, int failures_in_row)>;
+  void WatchFailures(OnFailure on_failure) { on_failure_ = std::move(on_failure); }
   void StartThread();
-  // Any thread: closes the listeners and gives requests in flight until the deadline; Join() waits
-  // for the thread's end.
-  void BeginStop(int64_t drain_ms);
+  // Any thread, once: stops to accept, tells the clients that asked, and closes sessions as the
+  // DrainPolicy says; calls `on_done` in the loop when none is left.
+  struct DrainOrder {
+    int64_t grace_ms = 0;
+    bool handed_over = false;  // Another process has the listening sockets.
+    int64_t number = 0;        // Of the MovingNotice.
+    std::string endpoint;      // Where clients shall go; empty: to the address that they know.
+    std::function<void()> on_done;
+  };
+  void BeginDrain(const DrainOrder& order);
+  // Any thread: closes all that is open; Join() waits for the thread's end.
+  void BeginStop();
   void Join() { thread_.Join(); }
   // Any thread.
   void SetTable(RouteTablePtr table);
@@ -65,7 +78,8 @@ class ProxyWorker : public SessionHost, public TurnHook {
   void UpdateBudget();
   void PublishMetrics();
   void ReportFailures();
-  void Drain(int64_t deadline_ms);
+  void StartDrain(const DrainOrder& order);
+  void Drain(const DrainPolicy& policy, const std::function<void()>& on_done);
 
   ServiceContext service_;
   MemoryBudget* const budget_;
@@ -82,8 +96,7 @@ class ProxyWorker : public SessionHost, public TurnHook {
   std::vector<std::unique_ptr<Listener>> listeners_;
   SessionSet<ProxySession> sessions_;
   std::vector<ProxySession*> dirty_;
-  int failure_limit_ = 0;
-  std::function<void(const NodeAddress&)> on_failure_;  // Empty: nobody asks.
+  OnFailure on_failure_;
   std::map<NodeAddress, int> reported_failures_;
   Thread thread_;
 };

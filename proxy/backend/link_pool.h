@@ -30,6 +30,7 @@ class LinkPool {
   void set_options(const LinkOptions& options) { options_ = options; }
 
   const std::map<NodeAddress, std::unique_ptr<NodeLink>>& links() const { return links_; }
+  size_t retired_count() const { return retired_.size(); }
 
  private:
   void CloseRetired();

@@ -19,7 +19,6 @@ constexpr size_t kReadBudget = 512 * 1024;
 constexpr int64_t kFirstRetryMs = 50;
 // A refused connection costs microseconds; a node that is back should not wait long for its keys.
 constexpr int64_t kMaxRetryMs = 500;
-constexpr int kKeepAliveSeconds = 10;
 // What a reply may have even if the memory budget is exhausted.
 constexpr size_t kSmallReply = 64 * 1024;
 
@@ -109,7 +108,7 @@ void NodeLink::OnConnected() {
   if (Status status = ConnectError(fd_.get()); !status.ok()) {
     return Break(status);
   }
-  SetKeepAlive(fd_.get(), kKeepAliveSeconds);
+  SetKeepAlive(fd_.get(), options_->keepalive_seconds);
   SetUserTimeout(fd_.get(), static_cast<int>(2 * options_->request_timeout_ms));
   state_ = State::kReady;
   last_heard_ms_ = loop_->now_ms();

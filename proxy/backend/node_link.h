@@ -64,6 +64,7 @@ struct LinkOptions {
   std::string password;  // For nodes that want AUTH; empty for none.
   int64_t connect_timeout_ms = 1000;
   int64_t request_timeout_ms = 1000;
+  int keepalive_seconds = 10;  // After so much silence the kernel probes the node; 0 never.
   size_t max_in_flight = 65536;
   size_t max_output_bytes = size_t{64} << 20;
   size_t max_reply_bytes = size_t{1} << 30;  // A larger reply is dropped.

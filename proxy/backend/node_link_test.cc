@@ -1,5 +1,9 @@
 #include "proxy/backend/node_link.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <string>
 #include <vector>
 
@@ -7,6 +11,7 @@
 
 #include "common/resp/resp_writer.h"
 #include "proxy/backend/fake_node.h"
+#include "proxy/backend/link_pool.h"
 
 namespace kvs {
 namespace {
@@ -177,6 +182,92 @@ TEST_F(NodeLinkTest, TooManyRequestsInFlightAreRefused) {
     ASSERT_TRUE(link.Send(Request({"GET", "k"}), &sink_, i).ok());
   }
   EXPECT_EQ(link.Send(Request({"GET", "k"}), &sink_, 3).code(), Code::kBusy);
+}
+
+#if defined(__linux__)
+
+// Returns the descriptor of this process that is connected to the port.
+int ConnectionTo(uint16_t port) {
+  const std::string name = "127.0.0.1:" + std::to_string(port);
+  for (int fd = 0; fd < 1024; ++fd) {
+    if (PeerName(fd) == name) {
+      return fd;
+    }
+  }
+  return -1;
+}
+
+int TcpOption(int fd, int name) {
+  int value = -1;
+  socklen_t size = sizeof(value);
+  EXPECT_EQ(::getsockopt(fd, IPPROTO_TCP, name, &value, &size), 0);
+  return value;
+}
+
+TEST_F(NodeLinkTest, TheKernelGivesUpASilentNode) {
+  options_.request_timeout_ms = 700;
+  options_.keepalive_seconds = 33;
+  FakeNode node(&loop_, [](const FakeNode::Args&) { return "+OK\r\n"; });
+  NodeLink link(&loop_, node.address(), &options_);
+  ASSERT_TRUE(link.Send(Request({"GET", "k"}), &sink_, 1).ok());
+  RunUntil(&link, [&] { return link.connected(); });
+  const int fd = ConnectionTo(node.address().port);
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(TcpOption(fd, TCP_USER_TIMEOUT), 1400);
+  EXPECT_EQ(TcpOption(fd, TCP_KEEPIDLE), 33);
+}
+
+#endif
+
+class LinkPoolTest : public NodeLinkTest {
+ protected:
+  template <typename Done>
+  void RunUntilDone(LinkPool* pool, Done done) {
+    for (int i = 0; i < 2000 && !done(); ++i) {
+      pool->FlushAll();
+      loop_.RunOnce(5);
+      pool->CheckDeadlines();
+    }
+    ASSERT_TRUE(done());
+  }
+};
+
+TEST_F(LinkPoolTest, ANodeThatIsRemovedStillAnswersWhatItWasAsked) {
+  FakeNode node(&loop_, [](const FakeNode::Args& args) -> std::string {
+    return args[0] == "SLOW" ? "" : "+fast\r\n";
+  });
+  LinkPool pool(&loop_, options_);
+  ASSERT_TRUE(pool.Get(node.address())->Send(Request({"FAST", "k"}), &sink_, 1).ok());
+  ASSERT_TRUE(pool.Get(node.address())->Send(Request({"SLOW", "k"}), &sink_, 2).ok());
+  NodeLink* const link = pool.Get(node.address());
+  pool.Retain({});  // Before anything has been sent.
+  EXPECT_EQ(pool.retired_count(), 1U);
+  // If the node returns it keeps its link: another one could overtake what is in flight.
+  pool.Retain({node.address()});
+  EXPECT_EQ(pool.retired_count(), 0U);
+  EXPECT_EQ(pool.Get(node.address()), link);
+  pool.Retain({});
+  RunUntilDone(&pool, [&] { return node.requests().size() == 2 && sink_.replies.size() == 1; });
+  EXPECT_EQ(pool.retired_count(), 1U);
+  node.SendUnasked("+slow\r\n");
+  RunUntilDone(&pool, [&] { return pool.retired_count() == 0; });
+  EXPECT_EQ(sink_.replies, (std::vector<std::string>{"1:+fast\r\n", "2:+slow\r\n"}));
+  EXPECT_TRUE(pool.links().empty());
+}
+
+TEST_F(LinkPoolTest, ANodeThatIsRemovedAndBreaksIsNotDialledAgain) {
+  FakeNode node(&loop_, [](const FakeNode::Args&) { return ""; });
+  LinkPool pool(&loop_, options_);
+  ASSERT_TRUE(pool.Get(node.address())->Send(Request({"GET", "k"}), &sink_, 1).ok());
+  RunUntilDone(&pool, [&] { return node.requests().size() == 1; });
+  pool.Retain({});
+  node.DropConnections();
+  RunUntilDone(&pool, [&] { return pool.retired_count() == 0; });
+  EXPECT_EQ(sink_.replies, (std::vector<std::string>{"1!unavailable sent"}));
+  // Without anything in flight a link goes at once.
+  ASSERT_NE(pool.Get(node.address()), nullptr);
+  pool.Retain({});
+  EXPECT_EQ(pool.retired_count(), 0U);
 }
 
 }  // namespace

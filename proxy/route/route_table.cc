@@ -47,7 +47,8 @@ RouteTablePtr RouteTable::FromMap(const SlotMap& map) {
   return table;
 }
 
-RouteTablePtr RouteTable::FromServers(const std::vector<NodeAddress>& servers, ServerRingPtr ring) {
+RouteTablePtr RouteTable::FromServers(const std::vector<NodeAddress>& servers, ServerRingPtr ring,
+                                      const std::vector<std::vector<SlotRange>>& slots) {
   KVS_CHECK(!servers.empty());
   auto table = std::make_shared<RouteTable>();
   table->known = true;
@@ -55,6 +56,12 @@ RouteTablePtr RouteTable::FromServers(const std::vector<NodeAddress>& servers, S
   table->ring = std::move(ring);
   for (size_t slot = 0; slot < kSlotCount; ++slot) {
     table->slot_to_shard[slot] = static_cast<int16_t>(slot * servers.size() / kSlotCount);
+  }
+  for (size_t server = 0; server < slots.size(); ++server) {
+    for (const SlotRange& range : slots[server]) {
+      std::fill(table->slot_to_shard.begin() + range.first,
+                table->slot_to_shard.begin() + range.last + 1, static_cast<int16_t>(server));
+    }
   }
   return table;
 }

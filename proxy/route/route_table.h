@@ -1,7 +1,7 @@
 // RouteTable: which shard serves which slot, at one epoch; what a loop routes by.
 //
 // It is made of the config server's slot map, or of a static list of servers: the slots are spread
-// over them evenly, or keys go by consistent hashing and slots have no meaning.
+// over them evenly or as the list says, or keys go by consistent hashing and slots have no meaning.
 //
 // Threads: immutable; the main loop publishes a new one to each io loop.
 // Owner:   shared.
@@ -36,9 +36,11 @@ struct RouteTable {
 
   RouteTable() { slot_to_shard.fill(-1); }
   static std::shared_ptr<const RouteTable> FromMap(const SlotMap& map);
+  // `slots` are those of each server; if there are none, they are spread evenly.
   // REQUIRES: at least one server
-  static std::shared_ptr<const RouteTable> FromServers(const std::vector<NodeAddress>& servers,
-                                                       ServerRingPtr ring = nullptr);
+  static std::shared_ptr<const RouteTable> FromServers(
+      const std::vector<NodeAddress>& servers, ServerRingPtr ring = nullptr,
+      const std::vector<std::vector<SlotRange>>& slots = {});
 };
 using RouteTablePtr = std::shared_ptr<const RouteTable>;
 

@@ -195,9 +195,13 @@ void ProxySession::Resume() {
   host_->MarkDirty(this);
 }
 
-void ProxySession::AppendMonitored(std::string_view lines) {
+bool ProxySession::at_boundary() const {
+  return idle() && input_.size() == 0 && !HasInput(fd_.get());
+}
+
+void ProxySession::Push(std::string_view text) {
   muted_ = false;
-  Reply(lines);
+  Reply(text);
   host_->MarkDirty(this);
 }
 

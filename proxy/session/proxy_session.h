@@ -83,7 +83,9 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   // Goes on with requests that were held back by a pause.
   void Resume();
   // Adds what MONITOR shows.
-  void AppendMonitored(std::string_view lines);
+  void AppendMonitored(std::string_view lines) { Push(lines); }
+  // Adds what the client has not asked for, behind the replies that are due.
+  void Push(std::string_view text);
   void Close();
 
   bool Admit(size_t bytes) override;
@@ -94,9 +96,13 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   bool dirty() const { return dirty_; }
   void set_dirty(bool dirty) { dirty_ = dirty; }
   ClientState* client() { return &client_; }
+  // Whether it hears of a move; see AppendMoving().
+  bool hears_of_moving() const { return client_.wants_moving() && client_.protocol >= 3; }
   int64_t last_active_ms() const { return last_active_ms_; }
   bool idle() const { return in_flight_.empty() && output_.empty(); }
   bool closed() const { return closed_; }
+  // Whether nothing of the client is under way, nor any byte of a further request.
+  bool at_boundary() const;
   size_t unsent() const { return output_.size() + waiting_bytes_; }
   // Whether replies wait for the client, and not for a node.
   bool has_unsent() const { return !output_.empty(); }

@@ -83,8 +83,7 @@ Status Serve(const CommandLine& line, ConfigStore<NodeOptions>* config) {
   NodeServer node(&loop, config);
   SignalWatcher signals(&loop, {SIGTERM, SIGINT, SIGHUP, SIGUSR1}, [&](int signal) {
     if (signal == SIGHUP) {
-      Status status = config->Reload(line);
-      KVS_LOG(kInfo, "reload: {}", status.ToString());
+      ReloadOptions(line, config);
       (void)ReopenLog().ok();
     } else if (signal == SIGUSR1) {
       KVS_LOG(kInfo, "state:\n{}", FormatInfo(node.Info(), {}));
