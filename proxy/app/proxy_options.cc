@@ -32,6 +32,7 @@ Status ValidatePoolOptions(const ProxyOptions& options) {
     return Status::InvalidArgument("hash-tag has two characters, or none");
   }
   KVS_RETURN_IF_ERROR(ParseServerSlots(options.server_slots, servers.size()).status());
+  KVS_RETURN_IF_ERROR(ParseReplicas(options.replicas, servers).status());
   if (!options.server_slots.empty() && options.distribution != "slots") {
     return Status::InvalidArgument("server-slots needs distribution slots");
   }
@@ -117,6 +118,7 @@ Result<PoolSpec> MakePoolSpec(const ProxyOptions& options) {
   PoolSpec spec;
   KVS_ASSIGN_OR_RETURN(spec.servers, ParsePool(options));
   KVS_ASSIGN_OR_RETURN(spec.slots, ParseServerSlots(options.server_slots, spec.servers.size()));
+  KVS_ASSIGN_OR_RETURN(spec.replicas, ParseReplicas(options.replicas, spec.servers));
   if (options.distribution != "slots") {
     KVS_ASSIGN_OR_RETURN(const KeyHash hash, ParseKeyHash(options.hash));
     spec.ring =

@@ -40,9 +40,9 @@ std::string RedisMode(const ProxyOptions& options) {
 // Whether the options that MakePoolSpec() reads are the same.
 bool SamePool(const ProxyOptions& a, const ProxyOptions& b) {
   const auto of_pool = [](const ProxyOptions& options) {
-    return std::tie(options.servers, options.server_slots, options.distribution, options.hash,
-                    options.hash_tag, options.server_failure, options.server_failure_limit,
-                    options.server_retry_timeout);
+    return std::tie(options.servers, options.server_slots, options.replicas, options.distribution,
+                    options.hash, options.hash_tag, options.server_failure,
+                    options.server_failure_limit, options.server_retry_timeout);
   };
   return of_pool(a) == of_pool(b);
 }
@@ -253,7 +253,8 @@ Status ProxyServer::MakeWorkers() {
   budget_.set_limit(ToInt(start_options_->buffer_memory_limit));
   for (int64_t i = 0; i < start_options_->io_threads; ++i) {
     workers_.push_back(std::make_unique<ProxyWorker>(fmt::format("io-{}", i + 1), service, &budget_,
-                                                     metrics_.NewCells(), start_options_));
+                                                     metrics_.NewCells(), start_options_,
+                                                     static_cast<size_t>(i)));
   }
   return Status::Ok();
 }

@@ -21,12 +21,13 @@ constexpr size_t kBudgetStep = 256 * 1024;
 }  // namespace
 
 ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, MemoryBudget* budget,
-                         MetricCells* metrics, ProxyOptionsPtr options)
+                         MetricCells* metrics, ProxyOptionsPtr options, size_t index)
     : service_(service),
       budget_(budget),
       metrics_(metrics),
       options_(std::move(options)),
       loop_(std::move(name)),
+      prober_(&loop_, &links_, &router_, index),
       links_(&loop_, MakeLinkOptions()),
       router_(&links_),
       sessions_(&loop_, service, [](ProxySession* /*session*/) {}) {
@@ -66,7 +67,9 @@ void ProxyWorker::ApplyOptions() {
   limits_.max_output = ToInt(options_->client_output_soft_limit);
   limits_.max_memory = ToInt(options_->session_memory_limit);
   service_.requirepass = options_->requirepass;
+  limits_.max_staleness_ms = options_->replica_max_staleness.count();
   links_.set_options(MakeLinkOptions());
+  prober_.SetPolicy(ParseReadFrom(options_->read_from), options_->replica_max_staleness.count());
 }
 
 Status ProxyWorker::Listen(UniqueFd socket) {
@@ -160,6 +163,7 @@ void ProxyWorker::BeginStop() {
 void ProxyWorker::SetTable(RouteTablePtr table) {
   loop_.PostAlways([this, table = std::move(table)]() mutable {
     router_.SetTable(std::move(table));
+    prober_.OnTable();
     sessions_.ForEach([this](ProxySession* session) { MarkDirty(session); });
   });
 }
@@ -268,6 +272,7 @@ void ProxyWorker::PublishMetrics() {
     sum.dropped_replies += link->stats().dropped_replies;
     connected += link->connected() ? 1 : 0;
   }
+  metrics_->Set(kProxy_replica_reads_total, static_cast<int64_t>(router_.replica_reads()));
   metrics_->Set(kProxy_backend_requests_total, static_cast<int64_t>(sum.requests));
   metrics_->Set(kProxy_backend_failures_total, static_cast<int64_t>(sum.failures));
   metrics_->Set(kProxy_backend_timeouts_total, static_cast<int64_t>(sum.timeouts));

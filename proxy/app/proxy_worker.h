@@ -16,6 +16,7 @@
 #include "common/net/listener.h"
 #include "common/service/session_set.h"
 #include "proxy/app/proxy_options.h"
+#include "proxy/route/replica_prober.h"
 #include "proxy/session/drain_policy.h"
 #include "proxy/session/proxy_session.h"
 
@@ -23,8 +24,9 @@ namespace kvs {
 
 class ProxyWorker : public SessionHost, public TurnHook {
  public:
+  // `index` differs between the workers of a proxy.
   ProxyWorker(std::string name, const ServiceContext& service, MemoryBudget* budget,
-              MetricCells* metrics, ProxyOptionsPtr options);
+              MetricCells* metrics, ProxyOptionsPtr options, size_t index);
   ~ProxyWorker() override;
 
   // Before StartThread().
@@ -91,6 +93,7 @@ class ProxyWorker : public SessionHost, public TurnHook {
   SessionCounters counters_;
   EventLoop loop_;
   ExchangePool exchanges_;
+  ReplicaProber prober_;  // Before the links, which may tell it of failures to the last.
   LinkPool links_;
   Router router_;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -1,7 +1,6 @@
 #include "proxy/route/replica_book.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include "common/base/strings.h"
@@ -33,8 +32,6 @@ ReadFrom ParseReadFrom(std::string_view name) {
 
 ReplicationReport ParseReplicationInfo(std::string_view text) {
   ReplicationReport report;
-  std::string host;
-  int64_t port = 0;
   bool heard = false;
   for (const std::string_view raw : Split(text, '\n')) {
     const std::string_view line = TrimEnd(raw);
@@ -51,10 +48,6 @@ ReplicationReport ParseReplicationInfo(std::string_view text) {
       report.link_up = value == "up";
     } else if (name == "master_sync_in_progress") {
       report.full_copy = value != "0";
-    } else if (name == "master_host") {
-      host = value;
-    } else if (name == "master_port" && ParseInt64(value, &number)) {
-      port = number;
     } else if (name == "master_last_io_seconds_ago" && ParseInt64(value, &number) && number >= 0 &&
                number < INT32_MAX) {
       heard = true;
@@ -62,9 +55,6 @@ ReplicationReport ParseReplicationInfo(std::string_view text) {
     }
   }
   report.link_up = report.link_up && heard;
-  if (!host.empty() && port > 0 && port <= 65535) {
-    report.master = NodeAddress{host, static_cast<uint16_t>(port)};
-  }
   return report;
 }
 
@@ -89,7 +79,9 @@ void ReplicaBook::OnReport(const NodeAddress& address, const ReplicationReport& 
   Server& server = found->second;
   server.answers = true;
   server.report = report;
-  server.reported_ms = now_ms;
+  if (report.link_up) {
+    server.heard_ms = std::max(server.heard_ms, now_ms - report.silent_ms);
+  }
   server.rtt_micros =
       server.rtt_micros == 0 ? rtt_micros : (3 * server.rtt_micros + rtt_micros) / 4;
 }
@@ -112,9 +104,8 @@ bool ReplicaBook::IsFresh(const NodeAddress& replica, int64_t max_staleness_ms,
   if (server == nullptr || !server->answers) {
     return false;
   }
-  const ReplicationReport& report = server->report;
-  return report.is_slave && report.link_up && !report.full_copy &&
-         report.silent_ms + (now_ms - server->reported_ms) <= max_staleness_ms;
+  return server->report.is_slave && !server->report.full_copy &&
+         now_ms - server->heard_ms <= max_staleness_ms;
 }
 
 const NodeAddress* ReplicaBook::Choose(size_t shard, ReadFrom policy, int64_t max_staleness_ms,

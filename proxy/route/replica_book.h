@@ -1,10 +1,10 @@
 // ReplicaBook: which copy of each shard answers reads, by policy and by what probes have told.
 //
 // A probe is INFO replication, sent to each replica once a second.  A replica may be read from
-// while the data that it holds are surely no older than the bound: it is a slave of the master that
-// the table names, its link is up and no full copy is under way, and the time since it last heard
-// from its master, plus the age of that answer, is within the bound.  Plain Redis masters speak to
-// idle slaves every ten seconds (repl-ping-replica-period), so a smaller bound shuts those out.
+// while the data that it holds are surely no older than the bound: it is a slave, no full copy is
+// under way, and the last time of which we know that it heard from its master is within the bound,
+// also if its link has broken since.  Plain Redis masters speak to idle slaves every ten seconds
+// (repl-ping-replica-period), so a smaller bound shuts those out.
 //
 // Every choice holds for all slots of a shard until the next probe, so that the requests of one
 // loop for one slot keep to one connection.
@@ -16,7 +16,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -33,9 +32,8 @@ ReadFrom ParseReadFrom(std::string_view name);
 struct ReplicationReport {
   bool is_slave = false;
   bool link_up = false;
-  bool full_copy = false;             // It receives one.
-  int64_t silent_ms = 0;              // Since it last heard from its master, rounded up.
-  std::optional<NodeAddress> master;  // As the server knows it.
+  bool full_copy = false;  // It receives one.
+  int64_t silent_ms = 0;   // Since it last heard from its master, rounded up.
 };
 
 // Reads the text of INFO replication.  What is missing or makes no sense reads as unusable.
@@ -68,8 +66,8 @@ class ReplicaBook {
   struct Server {
     bool answers = false;
     ReplicationReport report;
-    int64_t reported_ms = 0;
-    int64_t rtt_micros = 0;  // Smoothed; 0: unknown.
+    int64_t heard_ms = INT64_MIN / 2;  // It surely heard from its master then.
+    int64_t rtt_micros = 0;            // Smoothed; 0: unknown.
   };
 
   const Server* Find(const NodeAddress& address) const;

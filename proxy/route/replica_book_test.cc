@@ -22,7 +22,6 @@ TEST(ReplicationInfoTest, ASlaveOfRedisIsUnderstood) {
   EXPECT_TRUE(report.link_up);
   EXPECT_FALSE(report.full_copy);
   EXPECT_EQ(report.silent_ms, 3999);
-  EXPECT_EQ(report.master, kMaster);
 }
 
 TEST(ReplicationInfoTest, WhatIsMissingOrOddIsNotTrusted) {
@@ -35,7 +34,6 @@ TEST(ReplicationInfoTest, WhatIsMissingOrOddIsNotTrusted) {
                      .link_up)
         << seconds;
   }
-  EXPECT_EQ(ParseReplicationInfo("master_host:h\nmaster_port:70000\n").master, std::nullopt);
 }
 
 TEST(ReplicationInfoTest, AnyBytesAreSurvived) {
@@ -55,7 +53,7 @@ class ReplicaBookTest : public testing::Test {
   ReplicaBookTest() { book_.SetShards({{kMaster, {kNear, kFar}}}); }
 
   static ReplicationReport Slave(int64_t silent_ms = 0) {
-    return {.is_slave = true, .link_up = true, .silent_ms = silent_ms, .master = kMaster};
+    return {.is_slave = true, .link_up = true, .silent_ms = silent_ms};
   }
   void AllAnswer(int64_t now_ms) {
     book_.OnReport(kMaster, {}, 1000, now_ms);
@@ -97,17 +95,29 @@ TEST_F(ReplicaBookTest, NothingIsReadFromAReplicaThatMayBeTooOld) {
 
   ReplicationReport copying = Slave();
   copying.full_copy = true;
-  ReplicationReport cut = Slave();
-  cut.link_up = false;
   ReplicationReport promoted = Slave();
   promoted.is_slave = false;
-  for (const ReplicationReport& report : {copying, cut, promoted}) {
+  for (const ReplicationReport& report : {copying, promoted}) {
     book_.OnReport(kNear, report, 100, 2000);
     EXPECT_EQ(Choose(ReadFrom::kPreferSlave, 2000), nullptr);
   }
   book_.OnReport(kNear, Slave(), 100, 2000);
   book_.OnFailure(kNear);
   EXPECT_EQ(Choose(ReadFrom::kPreferSlave, 2000), nullptr);
+}
+
+// A link that breaks makes the data no older than they are, and a new one that does not stand yet
+// makes them no younger.
+TEST_F(ReplicaBookTest, AReplicaWithoutItsMasterServesUntilTheBound) {
+  ReplicationReport cut = Slave();
+  cut.link_up = false;
+  book_.OnReport(kNear, cut, 100, 0);
+  EXPECT_FALSE(book_.IsFresh(kNear, 10'000, 0)) << "nobody knows since when";
+  book_.OnReport(kNear, Slave(2000), 100, 1000);
+  book_.OnReport(kNear, cut, 100, 5000);
+  EXPECT_TRUE(book_.IsFresh(kNear, 10'000, 9000));
+  book_.OnReport(kNear, cut, 100, 9001);
+  EXPECT_FALSE(book_.IsFresh(kNear, 10'000, 9001));
 }
 
 TEST_F(ReplicaBookTest, WhatIsKnownOfServersThatStayIsKept) {

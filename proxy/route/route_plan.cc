@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "common/base/strings.h"
@@ -77,6 +78,37 @@ Result<std::vector<std::vector<SlotRange>>> ParseServerSlots(const std::vector<s
   return slots;
 }
 
+Result<std::vector<std::vector<NodeAddress>>> ParseReplicas(
+    const std::vector<std::string>& texts, const std::vector<PoolServer>& servers) {
+  std::vector<std::vector<NodeAddress>> replicas(texts.empty() ? 0 : servers.size());
+  std::set<NodeAddress> seen;
+  for (const PoolServer& server : servers) {
+    seen.insert(server.address);
+  }
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos) {
+      return Status::InvalidArgument(
+          fmt::format("'{}' in replicas is not replica-host:port=master-host:port", text));
+    }
+    KVS_ASSIGN_OR_RETURN(const NodeAddress replica, ParseAddress(text.substr(0, equals)));
+    KVS_ASSIGN_OR_RETURN(const NodeAddress master, ParseAddress(text.substr(equals + 1)));
+    const auto found =
+        std::find_if(servers.begin(), servers.end(),
+                     [&master](const PoolServer& server) { return server.address == master; });
+    if (found == servers.end()) {
+      return Status::InvalidArgument(
+          fmt::format("'{}' in replicas names a master that is not among servers", text));
+    }
+    if (!seen.insert(replica).second) {
+      return Status::InvalidArgument(
+          fmt::format("'{}' in replicas names a server that has a place already", text));
+    }
+    replicas[static_cast<size_t>(found - servers.begin())].push_back(replica);
+  }
+  return replicas;
+}
+
 void RoutePlan::SetPool(PoolSpec spec, int64_t now_ms) {
   std::vector<NodeAddress> failed;
   for (size_t i = 0; health_ != nullptr && i < pool_->servers.size(); ++i) {
@@ -122,6 +154,11 @@ void RoutePlan::UseNames() {
       hosts.push_back(address.host);
     }
   }
+  for (const auto& replicas : pool_.has_value() ? pool_->replicas : map_->replicas) {
+    for (const NodeAddress& address : replicas) {
+      hosts.push_back(address.host);
+    }
+  }
   names_.Use(hosts);
 }
 
@@ -136,16 +173,25 @@ bool RoutePlan::OnFailure(const NodeAddress& address, int failures_in_row, int64
 }
 
 RouteTablePtr RoutePlan::MakeTable() const {
-  if (!pool_.has_value()) {
-    auto table = std::make_shared<RouteTable>(*map_);
-    for (NodeAddress& address : table->shards) {
+  auto table = std::make_shared<RouteTable>(pool_.has_value() ? *MakePoolTable() : *map_);
+  if (pool_.has_value()) {
+    table->replicas = pool_->replicas;
+  }
+  for (NodeAddress& address : table->shards) {
+    address = Resolved(address);
+  }
+  for (std::vector<NodeAddress>& replicas : table->replicas) {
+    for (NodeAddress& address : replicas) {
       address = Resolved(address);
     }
-    return table;
   }
+  return table;
+}
+
+RouteTablePtr RoutePlan::MakePoolTable() const {
   std::vector<NodeAddress> addresses;
   for (const PoolServer& server : pool_->servers) {
-    addresses.push_back(Resolved(server.address));
+    addresses.push_back(server.address);
   }
   ServerRingPtr ring;
   if (pool_->ring.has_value()) {

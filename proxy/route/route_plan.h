@@ -28,9 +28,10 @@ struct PoolSpec {
   std::vector<PoolServer> servers;
   // Of each server; none: the slots are spread evenly.
   std::vector<std::vector<SlotRange>> slots;
-  std::optional<ServerRing::Options> ring;  // Says whose a key is, instead of the slots.
-  bool remove_failed = false;               // Servers that fail are left out for a while.
-  int failure_limit = 2;                    // After so many failures in a row.
+  std::vector<std::vector<NodeAddress>> replicas;  // Of each server; may be shorter.
+  std::optional<ServerRing::Options> ring;         // Says whose a key is, instead of the slots.
+  bool remove_failed = false;                      // Servers that fail are left out for a while.
+  int failure_limit = 2;                           // After so many failures in a row.
   int64_t retry_ms = 30'000;
 };
 
@@ -38,6 +39,11 @@ struct PoolSpec {
 //   kInvalidArgument: it is malformed, or a slot has no server, or two
 Result<std::vector<std::vector<SlotRange>>> ParseServerSlots(const std::vector<std::string>& texts,
                                                              size_t server_count);
+
+// Reads entries such as "replica:6379=master:6379" and returns the replicas of each server.
+//   kInvalidArgument: one is malformed, names no server as its master, or is named twice
+Result<std::vector<std::vector<NodeAddress>>> ParseReplicas(const std::vector<std::string>& texts,
+                                                            const std::vector<PoolServer>& servers);
 
 class RoutePlan {
  public:
@@ -67,6 +73,8 @@ class RoutePlan {
 
  private:
   void UseNames();
+  // With names as they are.
+  RouteTablePtr MakePoolTable() const;
   NodeAddress Resolved(const NodeAddress& address) const {
     return {names_.AddressOf(address.host), address.port};
   }

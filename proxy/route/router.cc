@@ -215,6 +215,8 @@ void Router::Forward(Exchange* exchange, int shard, CommandArgs args, std::strin
   if (!status.ok() && link != shard_links_[index]) {
     // The replica refuses for now; nothing was sent.
     status = SendTo(shard_links_[index], exchange, args, frame, source);
+  } else if (link != shard_links_[index]) {
+    ++replica_reads_;
   }
   if (!status.ok()) {
     exchange->OnFailure(0, status, /*sent=*/false);
@@ -295,6 +297,8 @@ void Router::SendPart(Exchange* exchange, uint32_t part, size_t shard, std::stri
   Status status = link->Send(request, exchange, part);
   if (!status.ok() && link != shard_links_[shard]) {
     status = shard_links_[shard]->Send(request, exchange, part);
+  } else if (link != shard_links_[shard]) {
+    ++replica_reads_;
   }
   if (!status.ok()) {
     exchange->OnFailure(part, status, /*sent=*/false);

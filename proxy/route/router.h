@@ -37,6 +37,8 @@ class Router {
   bool has_readers() const { return has_readers_; }
   // Changes whenever a shard's reader does.
   uint64_t readers_version() const { return readers_version_; }
+  // Requests, or parts of them, that replicas were sent.
+  uint64_t replica_reads() const { return replica_reads_; }
 
   // The part of the slots that this proxy stands for where clients ask all proxies.  A shard is
   // part of it if its first slot is: so that each shard is counted by exactly one proxy.
@@ -85,6 +87,7 @@ class Router {
   std::vector<NodeLink*> readers_;  // As many.
   bool has_readers_ = false;
   uint64_t readers_version_ = 0;
+  uint64_t replica_reads_ = 0;
   RouteTablePtr moved_from_;  // What moved_ compares table_ with; null: nothing yet.
   MovedSlots moved_;
   std::vector<SlotRange> share_ = {{0, kSlotCount - 1}};

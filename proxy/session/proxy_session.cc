@@ -230,7 +230,9 @@ void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::strin
     last_write_ms_ = host_->loop()->now_ms();
   }
   AdoptTable(MayReadFromReplica(spec));
-  exchange->set_from_replica(from_replicas_ && spec.is_read());
+  // A cursor, a count or a list of keys belongs to one server: those stay with masters.
+  exchange->set_from_replica(from_replicas_ && spec.is_read() &&
+                             (spec.route == Route::kByKey || spec.route == Route::kSplitByKey));
   if (!lanes_.open()) {
     Footprint footprint = host_->router()->FootprintOf(spec, args);
     if (lanes_.Blocks(footprint)) {
