@@ -77,6 +77,9 @@ void Listener::Warn(int error) {
 }
 
 void Listener::Rest() {
+  if (resting_ != kNoTimer) {
+    return;
+  }
   loop_->SetInterest(watch_, kNoInterest);
   resting_ = loop_->After(kRestMillis, [this] {
     resting_ = kNoTimer;

@@ -130,6 +130,7 @@ Status ProxyServer::StartServing() {
       KVS_LOG(kWarning, "the process before this one: {}", status.message());
     }
     successor_.reset();  // With what was not needed of its sockets.
+    unix_socket_ = start_options_->unixsocket;
   }
   KVS_LOG(kInfo, "proxy {} serves on port {}", id_, port_);
   return Status::Ok();

@@ -110,7 +110,9 @@ Status ProxyServer::OpenUnixSocket() {
     KVS_ASSIGN_OR_RETURN(const int mode, ModeFromOctalDigits(start_options_->unixsocketperm));
     KVS_ASSIGN_OR_RETURN(socket, ListenUnix(path, mode, {}));
   }
-  unix_socket_ = path;
+  if (successor_ == nullptr) {
+    unix_socket_ = path;  // Else it is the predecessor's until that has let go.
+  }
   return AddSocket(0, std::move(socket));
 }
 

@@ -47,6 +47,7 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Memory
 ProxyWorker::~ProxyWorker() {
   BeginStop();
   Join();
+  prober_.Stop();
 }
 
 LinkOptions ProxyWorker::MakeLinkOptions() const {
@@ -67,7 +68,7 @@ void ProxyWorker::ApplyOptions() {
   limits_.max_output = ToInt(options_->client_output_soft_limit);
   limits_.max_memory = ToInt(options_->session_memory_limit);
   service_.requirepass = options_->requirepass;
-  limits_.max_staleness_ms = options_->replica_max_staleness.count();
+  limits_.max_staleness_ms = options_->replica_max_staleness.count() + 2 * ReplicaProber::kPeriodMs;
   links_.set_options(MakeLinkOptions());
   prober_.SetPolicy(ParseReadFrom(options_->read_from), options_->replica_max_staleness.count());
 }
@@ -114,10 +115,10 @@ void ProxyWorker::StartDrain(const DrainOrder& order) {
     listener->Stop();
   }
   const DrainPolicy policy(loop_.now_ms(), order.grace_ms, order.handed_over);
-  MovingNotice notice = {.number = order.number,
-                         .seconds = policy.seconds_left(loop_.now_ms()),
-                         .endpoint = order.endpoint};
   sessions_.ForEach([&](ProxySession* session) {
+    MovingNotice notice = {.number = order.number,
+                           .seconds = policy.seconds_left(loop_.now_ms()),
+                           .endpoint = order.endpoint};
     if (order.handed_over && order.endpoint.empty() &&
         !session->client()->info->local_address.ends_with(":0")) {  // No unix socket.
       notice.endpoint = session->client()->info->local_address;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -206,13 +207,23 @@ class Predecessor::Peer : public IoHandler {
   std::string heard_;
 };
 
+namespace {
+
+// Returns what tells a file from another of the same name; 0 if there is none.
+uint64_t FileNumber(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+}
+
+}  // namespace
+
 Predecessor::Predecessor(EventLoop* loop, std::vector<ListeningSocket> sockets,
                          std::function<void()> on_taken)
     : loop_(loop), sockets_(std::move(sockets)), on_taken_(std::move(on_taken)) {}
 
 Predecessor::~Predecessor() {
-  if (listener_ != nullptr) {
-    (void)RemoveFile(path_).ok();
+  if (listener_ != nullptr && FileNumber(path_) == file_number_) {
+    (void)RemoveFile(path_).ok();  // Not another process's, which may have come since.
   }
 }
 
@@ -224,6 +235,7 @@ Status Predecessor::Start(const std::string& path) {
     return Status::FromErrno(path, errno);
   }
   path_ = path;
+  file_number_ = FileNumber(path);
   listener_ = std::make_unique<Listener>(loop_, std::move(socket),
                                          [this](UniqueFd fd) { OnAccept(std::move(fd)); });
   return listener_->Start();
@@ -246,6 +258,13 @@ void Predecessor::OnPeerDone(bool serves) {
   if (!serves) {
     KVS_LOG(kWarning, "the process that was about to take over is gone; serving goes on");
     loop_->DeleteLater(std::move(peer_));
+    if (FileNumber(path_) != file_number_) {  // It had put its own socket there.
+      listener_->Stop();
+      loop_->DeleteLater(std::move(listener_));
+      if (Status status = Start(path_); !status.ok()) {
+        KVS_LOG(kError, "nobody can take over from now on: {}", status.message());
+      }
+    }
     return;
   }
   KVS_LOG(kInfo, "another process has taken over");

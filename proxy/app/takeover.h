@@ -71,6 +71,7 @@ class Predecessor {
   std::vector<ListeningSocket> sockets_;  // Copies; none once another process serves.
   const std::function<void()> on_taken_;
   std::string path_;
+  uint64_t file_number_ = 0;  // Of our socket there.
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Peer> peer_;
 };

@@ -50,10 +50,9 @@ class BudgetShare {
   }
   // The loop's buffers hold `bytes` now.
   void Update(size_t bytes) {
-    if (bytes != bytes_) {
-      budget_->Add(static_cast<int64_t>(bytes) - static_cast<int64_t>(bytes_));
-      bytes_ = bytes;
-    }
+    // Also if nothing has changed: the limit may have, or another loop's news been overtaken.
+    budget_->Add(static_cast<int64_t>(bytes) - static_cast<int64_t>(bytes_));
+    bytes_ = bytes;
   }
 
  private:

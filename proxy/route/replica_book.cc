@@ -33,6 +33,8 @@ ReadFrom ParseReadFrom(std::string_view name) {
 ReplicationReport ParseReplicationInfo(std::string_view text) {
   ReplicationReport report;
   bool heard = false;
+  std::string host;
+  std::string port;
   for (const std::string_view raw : Split(text, '\n')) {
     const std::string_view line = TrimEnd(raw);
     const size_t colon = line.find(':');
@@ -48,6 +50,10 @@ ReplicationReport ParseReplicationInfo(std::string_view text) {
       report.link_up = value == "up";
     } else if (name == "master_sync_in_progress") {
       report.full_copy = value != "0";
+    } else if (name == "master_host") {
+      host = value;
+    } else if (name == "master_port") {
+      port = value;
     } else if (name == "master_last_io_seconds_ago" && ParseInt64(value, &number) && number >= 0 &&
                number < INT32_MAX) {
       heard = true;
@@ -55,6 +61,7 @@ ReplicationReport ParseReplicationInfo(std::string_view text) {
     }
   }
   report.link_up = report.link_up && heard;
+  report.master = host + ":" + port;
   return report;
 }
 
@@ -71,16 +78,20 @@ void ReplicaBook::SetShards(std::vector<Shard> shards) {
 }
 
 void ReplicaBook::OnReport(const NodeAddress& address, const ReplicationReport& report,
-                           int64_t rtt_micros, int64_t now_ms) {
+                           int64_t rtt_micros, int64_t sent_ms, uint64_t connection) {
   const auto found = servers_.find(address);
   if (found == servers_.end()) {
     return;
   }
   Server& server = found->second;
+  if (connection != server.connection || report.master != server.report.master) {
+    server.heard_ms = kNever;
+  }
   server.answers = true;
+  server.connection = connection;
   server.report = report;
   if (report.link_up) {
-    server.heard_ms = std::max(server.heard_ms, now_ms - report.silent_ms);
+    server.heard_ms = std::max(server.heard_ms, sent_ms - report.silent_ms);
   }
   server.rtt_micros =
       server.rtt_micros == 0 ? rtt_micros : (3 * server.rtt_micros + rtt_micros) / 4;
@@ -90,6 +101,7 @@ void ReplicaBook::OnFailure(const NodeAddress& address) {
   const auto found = servers_.find(address);
   if (found != servers_.end()) {
     found->second.answers = false;
+    found->second.heard_ms = kNever;
   }
 }
 

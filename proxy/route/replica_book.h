@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -34,6 +35,7 @@ struct ReplicationReport {
   bool link_up = false;
   bool full_copy = false;  // It receives one.
   int64_t silent_ms = 0;   // Since it last heard from its master, rounded up.
+  std::string master;      // host:port, as the server knows it.
 };
 
 // Reads the text of INFO replication.  What is missing or makes no sense reads as unusable.
@@ -50,9 +52,11 @@ class ReplicaBook {
   void SetShards(std::vector<Shard> shards);
   const std::vector<Shard>& shards() const { return shards_; }
 
-  // A probe has been answered after `rtt_micros`, or has failed.
+  // A probe that was sent at `sent_ms` has been answered after `rtt_micros`, or has failed.
+  // `connection` differs between connections to the server: what was known of it does not outlive
+  // one, since it may have been restarted with older data.
   void OnReport(const NodeAddress& address, const ReplicationReport& report, int64_t rtt_micros,
-                int64_t now_ms);
+                int64_t sent_ms, uint64_t connection);
   void OnFailure(const NodeAddress& address);
 
   // Returns the replica that answers reads of the shard, or nullptr for its master.  `turn` spreads
@@ -63,11 +67,14 @@ class ReplicaBook {
   bool IsFresh(const NodeAddress& replica, int64_t max_staleness_ms, int64_t now_ms) const;
 
  private:
+  static constexpr int64_t kNever = INT64_MIN / 2;
+
   struct Server {
     bool answers = false;
     ReplicationReport report;
-    int64_t heard_ms = INT64_MIN / 2;  // It surely heard from its master then.
-    int64_t rtt_micros = 0;            // Smoothed; 0: unknown.
+    int64_t heard_ms = kNever;  // It surely heard from its master then.
+    uint64_t connection = 0;
+    int64_t rtt_micros = 0;  // Smoothed; 0: unknown.
   };
 
   const Server* Find(const NodeAddress& address) const;

@@ -53,12 +53,16 @@ class ReplicaBookTest : public testing::Test {
   ReplicaBookTest() { book_.SetShards({{kMaster, {kNear, kFar}}}); }
 
   static ReplicationReport Slave(int64_t silent_ms = 0) {
-    return {.is_slave = true, .link_up = true, .silent_ms = silent_ms};
+    return {.is_slave = true,
+            .link_up = true,
+            .full_copy = false,
+            .silent_ms = silent_ms,
+            .master = "10.0.0.1:6379"};
   }
   void AllAnswer(int64_t now_ms) {
-    book_.OnReport(kMaster, {}, 1000, now_ms);
-    book_.OnReport(kNear, Slave(), 400, now_ms);
-    book_.OnReport(kFar, Slave(), 5000, now_ms);
+    book_.OnReport(kMaster, {}, 1000, now_ms, 1);
+    book_.OnReport(kNear, Slave(), 400, now_ms, 1);
+    book_.OnReport(kFar, Slave(), 5000, now_ms, 1);
   }
   const NodeAddress* Choose(ReadFrom policy, int64_t now_ms = 0, size_t turn = 0) {
     return book_.Choose(0, policy, 10'000, now_ms, turn);
@@ -87,10 +91,10 @@ TEST_F(ReplicaBookTest, ADeadMasterLeavesItsReadsToAReplicaOnlyByPolicy) {
 
 TEST_F(ReplicaBookTest, NothingIsReadFromAReplicaThatMayBeTooOld) {
   EXPECT_EQ(Choose(ReadFrom::kPreferSlave), nullptr) << "nobody has answered yet";
-  book_.OnReport(kNear, Slave(9000), 100, 0);
+  book_.OnReport(kNear, Slave(9000), 100, 0, 1);
   EXPECT_EQ(*Choose(ReadFrom::kPreferSlave, 1000), kNear);
   EXPECT_EQ(Choose(ReadFrom::kPreferSlave, 1001), nullptr) << "the answer grows old too";
-  book_.OnReport(kNear, Slave(0), 100, 2000);
+  book_.OnReport(kNear, Slave(0), 100, 2000, 1);
   EXPECT_NE(Choose(ReadFrom::kPreferSlave, 2000), nullptr);
 
   ReplicationReport copying = Slave();
@@ -98,10 +102,10 @@ TEST_F(ReplicaBookTest, NothingIsReadFromAReplicaThatMayBeTooOld) {
   ReplicationReport promoted = Slave();
   promoted.is_slave = false;
   for (const ReplicationReport& report : {copying, promoted}) {
-    book_.OnReport(kNear, report, 100, 2000);
+    book_.OnReport(kNear, report, 100, 2000, 1);
     EXPECT_EQ(Choose(ReadFrom::kPreferSlave, 2000), nullptr);
   }
-  book_.OnReport(kNear, Slave(), 100, 2000);
+  book_.OnReport(kNear, Slave(), 100, 2000, 1);
   book_.OnFailure(kNear);
   EXPECT_EQ(Choose(ReadFrom::kPreferSlave, 2000), nullptr);
 }
@@ -111,20 +115,34 @@ TEST_F(ReplicaBookTest, NothingIsReadFromAReplicaThatMayBeTooOld) {
 TEST_F(ReplicaBookTest, AReplicaWithoutItsMasterServesUntilTheBound) {
   ReplicationReport cut = Slave();
   cut.link_up = false;
-  book_.OnReport(kNear, cut, 100, 0);
+  book_.OnReport(kNear, cut, 100, 0, 1);
   EXPECT_FALSE(book_.IsFresh(kNear, 10'000, 0)) << "nobody knows since when";
-  book_.OnReport(kNear, Slave(2000), 100, 1000);
-  book_.OnReport(kNear, cut, 100, 5000);
+  book_.OnReport(kNear, Slave(2000), 100, 1000, 1);
+  book_.OnReport(kNear, cut, 100, 5000, 1);
   EXPECT_TRUE(book_.IsFresh(kNear, 10'000, 9000));
-  book_.OnReport(kNear, cut, 100, 9001);
+  book_.OnReport(kNear, cut, 100, 9001, 1);
   EXPECT_FALSE(book_.IsFresh(kNear, 10'000, 9001));
+
+  // One that comes back, or follows somebody else, has to hear from its master first.
+  book_.OnReport(kNear, Slave(), 100, 10'000, 1);
+  book_.OnReport(kNear, cut, 100, 10'000, 2);
+  EXPECT_FALSE(book_.IsFresh(kNear, 10'000, 10'000)) << "it was restarted";
+  book_.OnReport(kNear, Slave(), 100, 10'000, 2);
+  ReplicationReport other = cut;
+  other.master = "10.9.9.9:1";
+  book_.OnReport(kNear, other, 100, 10'000, 2);
+  EXPECT_FALSE(book_.IsFresh(kNear, 10'000, 10'000)) << "it has another master";
+  book_.OnReport(kNear, Slave(), 100, 10'000, 2);
+  book_.OnFailure(kNear);
+  book_.OnReport(kNear, cut, 100, 10'000, 2);
+  EXPECT_FALSE(book_.IsFresh(kNear, 10'000, 10'000)) << "nobody knows what it did meanwhile";
 }
 
 TEST_F(ReplicaBookTest, WhatIsKnownOfServersThatStayIsKept) {
   AllAnswer(0);
   book_.SetShards({{kMaster, {kFar}}});
   EXPECT_EQ(*Choose(ReadFrom::kPreferSlave), kFar);
-  book_.OnReport(kNear, Slave(), 1, 0);  // Left: its late answer means nothing.
+  book_.OnReport(kNear, Slave(), 1, 0, 1);  // Left: its late answer means nothing.
   EXPECT_FALSE(book_.IsFresh(kNear, 10'000, 0));
 }
 

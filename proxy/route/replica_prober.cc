@@ -23,6 +23,11 @@ void ReplicaProber::SetPolicy(ReadFrom policy, int64_t max_staleness_ms) {
   starts ? OnTable() : Choose();
 }
 
+void ReplicaProber::Stop() {
+  policy_ = ReadFrom::kMaster;
+  probes_.clear();
+}
+
 void ReplicaProber::OnTable() {
   if (policy_ == ReadFrom::kMaster) {
     return;
@@ -73,7 +78,8 @@ void ReplicaProber::OnReply(uint32_t tag, const ReplyFrame& frame) {
     book_.OnFailure(probe.mapped().address);
   } else {
     book_.OnReport(probe.mapped().address, ParseReplicationInfo(frame.view()),
-                   now_micros - probe.mapped().sent_micros, now_micros / 1000);
+                   now_micros - probe.mapped().sent_micros, probe.mapped().sent_micros / 1000,
+                   links_->Get(probe.mapped().address)->stats().connects);
   }
   Choose();
 }

@@ -29,6 +29,8 @@ class ReplicaProber : public ReplySink {
   ReplicaProber(EventLoop* loop, LinkPool* links, Router* router, size_t turn);
 
   void SetPolicy(ReadFrom policy, int64_t max_staleness_ms);
+  // Asks nobody any more, and heeds no answer: the router and the links may go.
+  void Stop();
   // After Router::SetTable().
   void OnTable();
 

@@ -24,7 +24,11 @@ MovedSlots MovedBetween(const RouteTable& from, const RouteTable& to) {
   }
   for (size_t slot = 0; slot < kSlotCount; ++slot) {
     const int before = from.slot_to_shard[slot];
-    moved[slot] = before >= 0 && same[static_cast<size_t>(before)] != to.slot_to_shard[slot];
+    if (before >= 0) {
+      // A server that is gone has lost its slots, also if nobody has them now.
+      const int place = same[static_cast<size_t>(before)];
+      moved[slot] = place < 0 || place != to.slot_to_shard[slot];
+    }
   }
   return moved;
 }

@@ -120,7 +120,13 @@ bool ProxySession::HasRoom() const {
 }
 
 void ProxySession::ProcessInput() {
-  while (HasRoom() && input_.size() > 0) {
+  // Asked once a round: another loop may make room between two questions.
+  bool out_of_room = false;
+  while (input_.size() > 0) {
+    out_of_room = !HasRoom();
+    if (out_of_room) {
+      break;
+    }
     const RequestParser::Outcome outcome = parser_.Parse(input_.unread());
     if (outcome == RequestParser::Outcome::kNeedMore) {
       break;
@@ -145,7 +151,7 @@ void ProxySession::ProcessInput() {
     closing_ |= client_.close_after_reply;
   }
   if (!closed_) {
-    starved_ = input_.size() > 0 && !closing_ && !HasRoom();
+    starved_ = out_of_room && input_.size() > 0 && !closing_;
     closing_ |= eof_ && !starved_;
     input_.ReleaseIfEmpty();
     host_->MarkDirty(this);
@@ -271,11 +277,10 @@ void ProxySession::AdoptTable(bool from_replicas) {
 }
 
 void ProxySession::Hold(Exchange* exchange, CommandArgs args, Footprint footprint) {
-  HeldRequest held{.exchange = exchange,
-                   .words = {},
-                   .scope = scope(),
-                   .bytes = 0,
-                   .from_replicas = from_replicas_};
+  HeldRequest held{.exchange = exchange, .words = {}, .scope = scope(), .bytes = 0};
+  // Of requests that wait for each other some might go to a replica and some to the master: all go
+  // to the master, over the one link that keeps their order.
+  exchange->set_from_replica(false);
   for (const std::string_view word : args) {
     held.words.emplace_back(word);
     held.bytes += sizeof(std::string) + word.size();
@@ -292,7 +297,7 @@ void ProxySession::StartHeld() {
     const std::vector<std::string_view> args(held.words.begin(), held.words.end());
     Exchange* const exchange = held.exchange;
     host_->router()->Start(exchange, args, {}, nullptr, held.scope);
-    if (held.from_replicas != from_replicas_ && !exchange->done()) {
+    if (from_replicas_ && !exchange->done()) {
       exchange->set_guards(lanes_.Guard(kAllSlots, exchange->lane()));
     }
   }

@@ -116,7 +116,6 @@ class ProxySession : public IoHandler, public ExchangeOwner {
     std::vector<std::string> words;
     Router::Scope scope;
     size_t bytes;
-    bool from_replicas;
   };
 
   bool HasRoom() const;
