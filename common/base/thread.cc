@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -45,6 +46,10 @@ void Thread::Join() {
   if (thread_.joinable()) {
     thread_.join();
   }
+}
+
+int ProcessorCount() {
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 void SleepMicros(int64_t microseconds) {

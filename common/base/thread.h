@@ -30,6 +30,9 @@ class Thread {
   std::thread thread_;
 };
 
+// Returns how many processors this process may use, at least 1.
+int ProcessorCount();
+
 // Stops the calling thread for `microseconds`.  For background threads; on a loop DEBUG SLEEP
 // alone.
 void SleepMicros(int64_t microseconds);

@@ -32,7 +32,7 @@ InfoSection ServerSection(const NodeOptions& options, const std::string& run_id,
       .Add("uptime_in_seconds", uptime_seconds)
       .Add("uptime_in_days", uptime_seconds / 86400)
       .Add("hz", 10)
-      .Add("io_threads", options.io_threads)
+      .Add("io_threads", IoThreadCount(options))
       .Add("executable", "kv_node");
   return section;
 }

@@ -1,5 +1,8 @@
 #include "storage_node/server/node_options.h"
 
+#include <algorithm>
+
+#include "common/base/thread.h"
 #include "common/command/renamed_commands.h"
 #include "common/net/socket.h"
 
@@ -38,6 +41,10 @@ std::vector<std::pair<std::string, std::string>> NodeConfigConstants(const NodeO
           {"maxmemory-policy", "noeviction"},
           {"appendfsync", "everysec"},
           {"cluster-enabled", options.config_servers.empty() ? "no" : "yes"}};
+}
+
+int64_t IoThreadCount(const NodeOptions& options) {
+  return options.io_threads > 0 ? options.io_threads : std::max(1, ProcessorCount() / 2);
 }
 
 }  // namespace kvs

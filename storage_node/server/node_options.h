@@ -19,6 +19,10 @@ struct NodeOptions {
 #include "storage_node/server/options.def"
 #undef KVS_OPTION
 };
+
+// Returns how many io threads the options ask for.
+int64_t IoThreadCount(const NodeOptions& options);
+
 using NodeOptionsPtr = std::shared_ptr<const NodeOptions>;
 
 const std::vector<OptionRow>& NodeOptionRows();

@@ -174,7 +174,8 @@ Status NodeServer::StartWorkers() {
   service.info_sections = [this] { return Info(); };
   service.memory_parts = [this] { return MemoryParts(); };
   service.shutdown = [this](bool force) { return Shutdown(force); };
-  for (int64_t i = 0; i < start_options_->io_threads; ++i) {
+  const int64_t threads = IoThreadCount(*start_options_);
+  for (int64_t i = 0; i < threads; ++i) {
     workers_.push_back(std::make_unique<IoWorker>(
         fmt::format("io-{}", i + 1), IoWorker::Parts{.store = store_.get(),
                                                      .scan_cursors = scan_cursors_.get(),

@@ -70,7 +70,8 @@ RespClient Server::Connect() const {
 std::unique_ptr<Server> MakeNode(const TempDir& dir, const std::string& name, const Words& more) {
   const uint16_t port = FreePort();
   Words words = {BinaryPath("kv_node"), "--dir", dir.Join(name), "--port", std::to_string(port)};
-  words = Joined(words, {"--http-port", "0", "--loglevel", "notice"});
+  // Two loops on any machine: much of what can go wrong needs a second one.
+  words = Joined(words, {"--http-port", "0", "--loglevel", "notice", "--io-threads", "2"});
   return std::make_unique<Server>(name, port, Joined(words, more), dir.path());
 }
 
