@@ -297,7 +297,10 @@ void ProxySession::StartHeld() {
     const std::vector<std::string_view> args(held.words.begin(), held.words.end());
     Exchange* const exchange = held.exchange;
     host_->router()->Start(exchange, args, {}, nullptr, held.scope);
-    if (from_replicas_ && !exchange->done()) {
+    // An answer that came at once may have ended the exchange.
+    if (from_replicas_ &&
+        std::find(in_flight_.begin(), in_flight_.end(), exchange) != in_flight_.end() &&
+        !exchange->done()) {
       exchange->set_guards(lanes_.Guard(kAllSlots, exchange->lane()));
     }
   }
