@@ -142,6 +142,7 @@ void ProxySession::ProcessInput() {
                    is_inline ? std::string_view() : input_.unread().substr(0, size))) {
         parser_.Reset();  // Parsed again when it may run.
         paused_ = true;
+        out_of_room = true;
         host_->ResumeAfterPause(this);
         break;
       }
