@@ -70,8 +70,7 @@ std::string ClientInfo::Describe(int64_t now_ms) const {
       input_bytes.load(std::memory_order_relaxed) + output,
       command < 0 ? "NULL" : kCommands[command].name, protocol.load(std::memory_order_relaxed),
       library_name_, library_version_, total_input.load(std::memory_order_relaxed),
-      total_output.load(std::memory_order_relaxed),
-      total_commands.load(std::memory_order_relaxed));
+      total_output.load(std::memory_order_relaxed), total_commands.load(std::memory_order_relaxed));
 }
 
 std::shared_ptr<ClientInfo> ClientRegistry::Add(int fd, int64_t now_ms, ClientInfo::Closer closer) {
