@@ -87,7 +87,7 @@ Result<UniqueFd> ListenTcp(const std::string& host, uint16_t port, const ListenO
   return fd;
 }
 
-Result<UniqueFd> ListenUnix(const std::string& path, int mode, const ListenOptions& options) {
+Result<sockaddr_un> UnixAddress(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
@@ -95,6 +95,11 @@ Result<UniqueFd> ListenUnix(const std::string& path, int mode, const ListenOptio
                                                path, sizeof(address.sun_path) - 1));
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+Result<UniqueFd> ListenUnix(const std::string& path, int mode, const ListenOptions& options) {
+  KVS_ASSIGN_OR_RETURN(const sockaddr_un address, UnixAddress(path));
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) {
     return Status::FromErrno("create a socket", errno);
@@ -103,7 +108,7 @@ Result<UniqueFd> ListenUnix(const std::string& path, int mode, const ListenOptio
   if (::stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) {
     ::unlink(path.c_str());
   }
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
       ::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0 ||
       ::listen(fd.get(), options.backlog) != 0) {
     return Status::FromErrno(fmt::format("listen on unix socket '{}'", path), errno);

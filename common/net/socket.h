@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include <sys/un.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -18,6 +20,9 @@ struct ListenOptions {
   int backlog = 511;
   bool reuse_port = false;  // Several listeners on one port; the kernel spreads connections.
 };
+
+// Returns the address of a unix socket.  kInvalidArgument: the path is too long for the kernel
+Result<sockaddr_un> UnixAddress(const std::string& path);
 
 // Listens on `host` (a numeric address or a name, resolved here: not for a loop) and `port` (0: any
 // free one).  Returns kIoError with the address and a remedy, for example if the port is taken.

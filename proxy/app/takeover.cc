@@ -106,13 +106,7 @@ Result<size_t> ReceiveSome(int peer, std::string* text, std::vector<UniqueFd>* f
 }
 
 Result<UniqueFd> ConnectUnix(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    return Status::InvalidArgument(fmt::format("unix socket path '{}' is longer than {} bytes",
-                                               path, sizeof(address.sun_path) - 1));
-  }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  KVS_ASSIGN_OR_RETURN(const sockaddr_un address, UnixAddress(path));
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) {
     return Status::FromErrno("create a socket", errno);
@@ -120,7 +114,7 @@ Result<UniqueFd> ConnectUnix(const std::string& path) {
   const timeval limit = {kPeerSeconds, 0};
   (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
   (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     if (errno == ENOENT || errno == ECONNREFUSED) {
       return Status::NotFound("no process listens there");
     }
