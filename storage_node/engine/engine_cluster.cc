@@ -48,6 +48,7 @@ Result<std::unique_ptr<EngineCluster>> EngineCluster::Open(const EngineClusterOp
   KVS_CHECK(options.instance_count > 0);
   LevelDbOptions leveldb = options.leveldb;
   leveldb.block_cache = NewSharedBlockCache(options.block_cache_bytes);
+  leveldb.background_slots = std::make_shared<BackgroundSlots>(options.max_background_jobs);
   std::vector<std::unique_ptr<Engine>> engines(static_cast<size_t>(options.instance_count));
   KVS_RETURN_IF_ERROR(SideBySide(options.instance_count, [&](int i) -> Status {
     const std::string path = options.dir + "/" + std::to_string(i);

@@ -27,7 +27,8 @@ struct EngineClusterOptions {
   std::string dir;  // Instances live in dir/0 .. dir/N-1.
   int instance_count = 8;
   size_t block_cache_bytes = size_t{256} << 20;
-  LevelDbOptions leveldb = {};  // block_cache is set by the cluster.
+  int max_background_jobs = 1;  // Flushes and compactions at the same moment, at least 1.
+  LevelDbOptions leveldb = {};  // block_cache and background_slots are set by the cluster.
 };
 
 // The operations of one or more records, sorted by instance.  Keeps views: what was added must

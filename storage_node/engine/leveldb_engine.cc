@@ -179,7 +179,8 @@ Result<LevelDbEngine::HandlePtr> LevelDbEngine::OpenHandle() {
   handle->cache =
       options_.block_cache != nullptr ? options_.block_cache : NewSharedBlockCache(8 << 20);
   leveldb::Env* base = options_.base_env != nullptr ? options_.base_env : PreadEnv::Default();
-  handle->env = std::make_unique<LevelDbEnv>(base, "engine", options_.ensure_binlog_synced);
+  handle->env = std::make_unique<LevelDbEnv>(base, "engine", options_.ensure_binlog_synced,
+                                             options_.background_slots);
   if (options_.bloom_bits_per_key > 0) {
     handle->filter.reset(leveldb::NewBloomFilterPolicy(options_.bloom_bits_per_key));
   }

@@ -18,6 +18,7 @@
 
 #include "common/base/mutex.h"
 #include "common/base/status.h"
+#include "storage_node/engine/background_slots.h"
 #include "storage_node/engine/engine.h"
 
 namespace leveldb {
@@ -38,6 +39,8 @@ struct LevelDbOptions {
   bool compression = true;      // Snappy.
   // Shared between instances; nullptr gives the instance a cache of its own.
   std::shared_ptr<leveldb::Cache> block_cache;
+  // Shared between instances; nullptr lets this one work whenever it wants.
+  std::shared_ptr<BackgroundSlots> background_slots;
   // Makes the log durable through an LSN; called from the background thread before a table is
   // synced.  Empty: there is no log (tests, tools).
   std::function<Status(uint64_t lsn)> ensure_binlog_synced;

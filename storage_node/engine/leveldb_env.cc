@@ -30,6 +30,9 @@ bool IsTable(std::string_view path) {
   return path.ends_with(".ldb") || path.ends_with(".sst");
 }
 
+// Whether the thread is a background thread that holds a slot.
+thread_local bool holds_slot = false;
+
 }  // namespace
 
 // A log file of LevelDB's: it exists, and stays empty.
@@ -45,6 +48,27 @@ class LevelDbEnv::SilentLog : public leveldb::WritableFile {
   const std::unique_ptr<leveldb::WritableFile> file_;
 };
 
+// Lets another instance work while this one waits for the disk.
+class LevelDbEnv::SlotPause {
+ public:
+  explicit SlotPause(LevelDbEnv* env) : env_(env), held_(holds_slot) {
+    if (held_) {
+      env_->slots_->Release();
+    }
+  }
+  ~SlotPause() {
+    if (held_) {
+      env_->slots_->Acquire(env_->flush_pending());
+    }
+  }
+  SlotPause(const SlotPause&) = delete;
+  SlotPause& operator=(const SlotPause&) = delete;
+
+ private:
+  LevelDbEnv* const env_;
+  const bool held_;
+};
+
 // Any other file: failures are noted, and a table waits for the binlog.
 class LevelDbEnv::WatchedFile : public leveldb::WritableFile {
  public:
@@ -57,6 +81,7 @@ class LevelDbEnv::WatchedFile : public leveldb::WritableFile {
   leveldb::Status Flush() override { return env_->Watch(file_->Flush()); }
   leveldb::Status Close() override { return env_->Watch(file_->Close()); }
   leveldb::Status Sync() override {
+    const SlotPause pause(env_);
     if (is_table_) {
       const leveldb::Status synced = env_->SyncBinlog();
       if (!synced.ok()) {
@@ -73,9 +98,11 @@ class LevelDbEnv::WatchedFile : public leveldb::WritableFile {
 };
 
 LevelDbEnv::LevelDbEnv(leveldb::Env* base, std::string thread_name,
-                       std::function<Status(uint64_t lsn)> ensure_binlog_synced)
+                       std::function<Status(uint64_t lsn)> ensure_binlog_synced,
+                       std::shared_ptr<BackgroundSlots> slots)
     : EnvWrapper(base),
       ensure_binlog_synced_(std::move(ensure_binlog_synced)),
+      slots_(std::move(slots)),
       thread_(Thread::Background(std::move(thread_name), [this] { RunBackground(); })) {}
 
 LevelDbEnv::~LevelDbEnv() {
@@ -231,7 +258,15 @@ void LevelDbEnv::RunBackground() {
       queue_.pop_front();
     }
     (void)KVS_FAULT_POINT("engine.before_background");
+    if (slots_ != nullptr) {
+      slots_->Acquire(flush_pending());
+      holds_slot = true;
+    }
     job.first(job.second);
+    if (slots_ != nullptr) {
+      holds_slot = false;
+      slots_->Release();
+    }
     table_changes_.fetch_add(1, std::memory_order_relaxed);  // A compaction may have ended.
   }
 }

@@ -8,7 +8,8 @@
 //     MANIFEST.  So we note what was applied at each creation, and a removal of log A proves
 //     everything that was applied when the log after A was created.
 //
-// It also has the instance's own background thread: LevelDB's default Env has one for all.
+// It also has the instance's own background thread (LevelDB's default Env has one for all), which
+// works while it holds one of the slots that the instances share.  Without them: always.
 //
 // Threads: thread-safe.
 // Owner:   the engine's handle; must outlive the leveldb::DB.
@@ -29,13 +30,15 @@
 #include "common/base/status.h"
 #include "common/base/thread.h"
 #include "leveldb/env.h"
+#include "storage_node/engine/background_slots.h"
 
 namespace kvs {
 
 class LevelDbEnv : public leveldb::EnvWrapper {
  public:
   LevelDbEnv(leveldb::Env* base, std::string thread_name,
-             std::function<Status(uint64_t lsn)> ensure_binlog_synced);
+             std::function<Status(uint64_t lsn)> ensure_binlog_synced,
+             std::shared_ptr<BackgroundSlots> slots);
   ~LevelDbEnv() override;
 
   // Tells what LevelDB found on the disk.  Its memtable is empty then, so all of it is flushed.
@@ -66,6 +69,7 @@ class LevelDbEnv : public leveldb::EnvWrapper {
  private:
   class SilentLog;
   class WatchedFile;
+  class SlotPause;
 
   leveldb::Status Watch(const leveldb::Status& status);
   leveldb::Status SyncBinlog();
@@ -74,6 +78,7 @@ class LevelDbEnv : public leveldb::EnvWrapper {
   void RunBackground();
 
   const std::function<Status(uint64_t)> ensure_binlog_synced_;
+  const std::shared_ptr<BackgroundSlots> slots_;
   std::atomic<uint64_t> applying_lsn_{0};  // Begun; may be in the memtable.
   std::atomic<uint64_t> applied_lsn_{0};   // Surely in the memtable.
   std::atomic<uint64_t> flushed_lsn_{0};

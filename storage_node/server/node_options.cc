@@ -47,4 +47,9 @@ int64_t IoThreadCount(const NodeOptions& options) {
   return options.io_threads > 0 ? options.io_threads : std::max(1, ProcessorCount() / 2);
 }
 
+int64_t BackgroundJobCount(const NodeOptions& options) {
+  return options.max_background_jobs > 0 ? options.max_background_jobs
+                                         : std::max(1, ProcessorCount() / 2);
+}
+
 }  // namespace kvs

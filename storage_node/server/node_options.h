@@ -22,6 +22,8 @@ struct NodeOptions {
 
 // Returns how many io threads the options ask for.
 int64_t IoThreadCount(const NodeOptions& options);
+// ...and how many instances may work in the background at once.
+int64_t BackgroundJobCount(const NodeOptions& options);
 
 using NodeOptionsPtr = std::shared_ptr<const NodeOptions>;
 

@@ -149,6 +149,7 @@ Status NodeServer::OpenStore() {
   options.record_cache_bytes = ToInt(start_options_->record_cache_size);
   options.write_behind_bytes = ToInt(start_options_->write_behind_size);
   options.engines.block_cache_bytes = ToInt(start_options_->block_cache_size);
+  options.engines.max_background_jobs = static_cast<int>(BackgroundJobCount(*start_options_));
   options.engines.leveldb.write_buffer_size = ToInt(start_options_->write_buffer_size);
   options.engines.leveldb.max_open_files = static_cast<int>(start_options_->max_open_files);
   options.engines.leveldb.compression = start_options_->compression;
