@@ -60,6 +60,10 @@ inline bool TakeMute(ClientState* client) {
   client->skip_next_reply = false;
   return muted;
 }
+// The command that TakeMute() was asked for will run again later.
+inline void ReturnMute(bool muted, ClientState* client) {
+  client->skip_next_reply = muted && !client->replies_off;
+}
 
 // What the commands need to know about the process.  One per loop.
 struct ServiceContext {

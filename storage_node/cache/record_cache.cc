@@ -349,6 +349,19 @@ void RecordCache::Apply(uint16_t slot, const EngineOp& op) {
   partition.LinkToSlot(entry);
 }
 
+void RecordCache::Restore(uint16_t slot, const EngineOp& op) {
+  {
+    const uint32_t hash = HashOf(op.key);
+    Partition& partition = At(slot);
+    const MutexLock lock(&partition.mu);
+    const Entry* const entry = *partition.Find(hash, op.key);
+    if (entry != nullptr && entry->fresh) {
+      return;
+    }
+  }
+  Apply(slot, op);
+}
+
 std::vector<FreshRecord> RecordCache::FreshRange(uint16_t slot, std::string_view lower,
                                                  std::string_view upper) const {
   std::vector<FreshRecord> records;

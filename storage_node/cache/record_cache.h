@@ -93,6 +93,10 @@ class RecordCache {
             const Ticket& ticket);
   // Makes the change the newest state of its key.
   void Apply(uint16_t slot, const EngineOp& op);
+  // Makes the change the newest state of its key unless a fresh record is newer: for changes that
+  // the engine had and has lost.
+  // REQUIRES: no Apply() and no hand-over of the instance meanwhile
+  void Restore(uint16_t slot, const EngineOp& op);
 
   // Returns copies of the slot's fresh records in [lower, upper), in the order of the keys.
   std::vector<FreshRecord> FreshRange(uint16_t slot, std::string_view lower,

@@ -105,6 +105,24 @@ TEST(RecordCacheTest, AFailedHandOverIsTakenAgain) {
   EXPECT_EQ(cache.fresh_bytes(0), 0U);
 }
 
+TEST(RecordCacheTest, WhatTheEngineLostIsFreshAgainUnlessThereIsSomethingNewer) {
+  RecordCache cache({.instance_count = 1});
+  cache.Apply(1, {false, "clean", "handed over"});
+  HandOverAll(&cache, 0);
+  cache.Apply(1, {false, "fresh", "newer"});
+
+  cache.Restore(1, {false, "clean", "handed over"});
+  cache.Restore(1, {false, "fresh", "older"});
+  cache.Restore(1, {true, "deleted", ""});
+
+  EXPECT_EQ(Show(&cache, 1, "clean"), "handed over");
+  EXPECT_EQ(Show(&cache, 1, "fresh"), "newer");
+  EXPECT_EQ(Show(&cache, 1, "deleted"), "absent");
+  EXPECT_EQ(cache.FreshRange(1, "", "").size(), 3U);
+  HandOverAll(&cache, 0);
+  EXPECT_EQ(cache.fresh_bytes(0), 0U);
+}
+
 TEST(RecordCacheTest, AReadThatIsOlderThanAChangeIsNotFilledIn) {
   RecordCache cache({.instance_count = 1, .clean_bytes = size_t{1} << 20});
   RecordCache::Ticket ticket;

@@ -381,43 +381,11 @@ Status CommitPipeline::Repair() {
     }
   }
   for (int i = 0; i < parts_.engines->instance_count(); ++i) {
-    Engine* engine = parts_.engines->engine(i);
-    Carrier& carrier = *carriers_[static_cast<size_t>(i)];
-    const MutexLock lock(&carrier.mu);
-    if (engine->Health().ok()) {
-      continue;
+    if (!parts_.engines->engine(i)->Health().ok()) {
+      KVS_RETURN_IF_ERROR(
+          RepairInstance(i).WithContext(fmt::format("repair of storage instance {}", i)));
+      KVS_LOG(kWarning, "storage instance {} was closed, reopened and takes writes again", i);
     }
-    // What it had; all the rest is still fresh.
-    const uint64_t applied_through = carrier.handed_lsn;
-    const auto replay = [this, i, applied_through](uint64_t applied_lsn,
-                                                   const Engine::ApplyFunction& apply) -> Status {
-      if (applied_lsn >= applied_through) {
-        return Status::Ok();
-      }
-      KVS_ASSIGN_OR_RETURN(const std::unique_ptr<BinlogReader> reader,
-                           BinlogReader::Open(parts_.binlog_dir, applied_lsn + 1));
-      std::vector<EngineOp> ops;
-      while (reader->next_lsn() <= applied_through) {
-        KVS_ASSIGN_OR_RETURN(const BinlogRecord record, reader->Next(appended_lsn()));
-        ops.clear();
-        BinlogOpIterator it = record.iterator();
-        BinlogOp op;
-        while (it.Next(&op)) {
-          if (parts_.engines->InstanceOf(op.slot) == i) {
-            ops.push_back({op.type == BinlogOpType::kDelete, op.key, op.value});
-          }
-        }
-        if (!ops.empty()) {
-          KVS_RETURN_IF_ERROR(apply(ops, record.stamp.lsn));
-        }
-      }
-      return Status::Ok();
-    };
-    (void)KVS_FAULT_POINT("commit.before_reopen");
-    if (Status status = engine->Reopen(replay); !status.ok()) {
-      return status.WithContext(fmt::format("reopen of instance {}", i));
-    }
-    KVS_LOG(kWarning, "storage instance {} was closed, reopened and replayed", i);
   }
   Status refusal;
   {
@@ -431,6 +399,55 @@ Status CommitPipeline::Repair() {
   }
   RequestDueHandOvers();
   return refusal;
+}
+
+// Writes are refused until the instance has shown that it takes them.
+Status CommitPipeline::RepairInstance(int instance) {
+  Engine* engine = parts_.engines->engine(instance);
+  Carrier& carrier = *carriers_[static_cast<size_t>(instance)];
+  {
+    const MutexLock lock(&carrier.mu);
+    (void)KVS_FAULT_POINT("commit.before_reopen");
+    // What the engine has not taken yet is still fresh.
+    KVS_RETURN_IF_ERROR(engine->Reopen([&](uint64_t applied_lsn) KVS_NO_THREAD_SAFETY_ANALYSIS {
+      return RestoreFresh(instance, applied_lsn, carrier.handed_lsn);
+    }));
+    carrier.handed_lsn = engine->AppliedLsn();
+  }
+  KVS_RETURN_IF_ERROR(HandOver(instance));
+  return engine->Flush();
+}
+
+Status CommitPipeline::RestoreFresh(int instance, uint64_t after_lsn, uint64_t through_lsn) {
+  struct LastOp {
+    uint16_t slot;
+    bool is_delete;
+    std::string value;
+  };
+  std::unordered_map<std::string, LastOp> lost;
+  if (after_lsn < through_lsn) {
+    KVS_ASSIGN_OR_RETURN(const std::unique_ptr<BinlogReader> reader,
+                         BinlogReader::Open(parts_.binlog_dir, after_lsn + 1));
+    while (reader->next_lsn() <= through_lsn) {
+      KVS_ASSIGN_OR_RETURN(const BinlogRecord record, reader->Next(appended_lsn()));
+      BinlogOpIterator it = record.iterator();
+      BinlogOp op;
+      while (it.Next(&op)) {
+        if (parts_.engines->InstanceOf(op.slot) == instance) {
+          lost[std::string(op.key)] = {op.slot, op.type == BinlogOpType::kDelete,
+                                       std::string(op.value)};
+        }
+      }
+    }
+  }
+  {
+    const MutexLock lock(&apply_mu_);
+    for (const auto& [key, op] : lost) {
+      parts_.cache->Restore(op.slot, {op.is_delete, key, op.value});
+    }
+  }
+  restores_.fetch_add(1, std::memory_order_acq_rel);
+  return Status::Ok();
 }
 
 void CommitPipeline::SetPolicy(SyncPolicy policy) {

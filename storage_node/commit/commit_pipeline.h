@@ -133,8 +133,12 @@ class CommitPipeline {
   Status Health() const KVS_EXCLUDES(mark_mu_);
   // As Health(), and why the last append failed if it did; the next may succeed.
   Status LastWrite() const KVS_EXCLUDES(mark_mu_);
-  // Reopens failed instances and replays the log into them.  OK if all are well afterwards.
+  // Reopens failed instances; what their memory held is fresh again.  OK if all are well
+  // afterwards.
   Status Repair();
+  // How often records that an engine had became fresh again.  Whoever misses a record in the cache
+  // and then reads the engine must begin anew if it has changed meanwhile.
+  uint64_t restores() const { return restores_.load(std::memory_order_acquire); }
 
   uint64_t appended_lsn() const { return appended_lsn_.load(std::memory_order_acquire); }
   CommitStats stats() const;
@@ -170,6 +174,10 @@ class CommitPipeline {
   Status NoteAppend(const Status& status) KVS_EXCLUDES(mark_mu_);
   void LowerDue(const std::vector<Waiter*>& group);
   void OnEngineFailure(const Status& cause) KVS_EXCLUDES(mark_mu_);
+  Status RepairInstance(int instance);
+  // Makes the instance's records of (after_lsn, through_lsn] fresh again.
+  Status RestoreFresh(int instance, uint64_t after_lsn, uint64_t through_lsn)
+      KVS_EXCLUDES(apply_mu_);
   uint64_t AdvanceAppended(uint64_t lsn) KVS_EXCLUDES(mark_mu_);
   void RequestSync(uint64_t ops) KVS_EXCLUDES(thread_mu_);
   void BinlogThread();
@@ -197,6 +205,7 @@ class CommitPipeline {
   Mutex apply_mu_;
   std::atomic<uint64_t> cached_lsn_;
   std::vector<std::unique_ptr<Carrier>> carriers_;
+  std::atomic<uint64_t> restores_{0};
 
   mutable Mutex mark_mu_;
   Watermark watermark_ KVS_GUARDED_BY(mark_mu_);

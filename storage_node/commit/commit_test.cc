@@ -1,6 +1,8 @@
 // The store, the pipeline and the turn, with real LevelDB instances in a temporary folder.
 
+#include <array>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,12 +12,31 @@
 #include "common/base/file.h"
 #include "common/base/random.h"
 #include "common/base/thread.h"
+#include "leveldb/env.h"
 #include "storage_node/commit/store.h"
 #include "storage_node/commit/txn.h"
 #include "storage_node/engine/memory_engine.h"
+#include "storage_node/engine/pread_env.h"
 
 namespace kvs {
 namespace {
+
+// Refuses new tables while it is told to.
+class TablelessEnv : public leveldb::EnvWrapper {
+ public:
+  TablelessEnv() : EnvWrapper(PreadEnv::Default()) {}
+  leveldb::Status NewWritableFile(const std::string& name, leveldb::WritableFile** file) override {
+    if (refuses_.load() && name.ends_with(".ldb")) {
+      *file = nullptr;
+      return leveldb::Status::IOError("test: no more tables");
+    }
+    return target()->NewWritableFile(name, file);
+  }
+  void Refuse(bool refuses) { refuses_.store(refuses); }
+
+ private:
+  std::atomic<bool> refuses_{false};
+};
 
 class CommitTest : public testing::Test {
  protected:
@@ -32,6 +53,8 @@ class CommitTest : public testing::Test {
     options.sync_policy = policy;
     options.binlog_segment_size = 1 << 20;
     options.engines.block_cache_bytes = 8 << 20;
+    options.engines.leveldb.base_env = &env_;
+    options.record_cache_bytes = record_cache_bytes_;
     Result<std::unique_ptr<Store>> store = Store::Open(options, Clock::System());
     ASSERT_TRUE(store.ok()) << store.status().ToString();
     store_ = *std::move(store);
@@ -59,6 +82,8 @@ class CommitTest : public testing::Test {
   }
 
   std::string dir_;
+  TablelessEnv env_;
+  size_t record_cache_bytes_ = 8 << 20;
   std::unique_ptr<Store> store_;
 };
 
@@ -189,6 +214,80 @@ TEST_F(CommitTest, ConcurrentReadModifyWritesLoseNothing) {
   }
   EXPECT_EQ(total, kThreads * kTurns * 4);
   EXPECT_EQ(store_->slots().total_keys(), static_cast<uint64_t>(kKeys));
+}
+
+TEST_F(CommitTest, WhileAnInstanceFailsAndIsReopenedReadersMissNothing) {
+  constexpr int kKeys = 400;
+  record_cache_bytes_ = 0;  // What the engines have is read from them.
+  Open();
+  std::array<std::atomic<int>, kKeys> acknowledged{};
+  std::atomic<bool> stop{false};
+  std::atomic<int64_t> reads{0};
+  std::vector<Thread> readers;
+  for (int r = 0; r < 2; ++r) {
+    readers.emplace_back("reader", [&, r] {
+      Random random(static_cast<uint64_t>(r));
+      while (!stop.load()) {
+        const int n = static_cast<int>(random.Uniform(kKeys));
+        const int least = acknowledged[static_cast<size_t>(n)].load();
+        std::string value;
+        const Status status = store_->Get(SlotFor(n), Key(n), &value);
+        if (status.code() == Code::kUnavailable) {
+          continue;  // It is being reopened: the client would wait.
+        }
+        const int seen = status.ok() ? std::stoi(value) : 0;
+        KVS_CHECK(status.ok() || status.code() == Code::kNotFound);
+        KVS_CHECK(seen >= least);
+        reads.fetch_add(1);
+      }
+    });
+  }
+  Txn txn(store_.get());
+  Random random(1);
+  int version = 0;
+  const auto now_ms = [] { return Clock::System()->MonotonicMillis(); };
+  const auto write_until = [&](const std::function<bool()>& done) {
+    const int64_t give_up_ms = now_ms() + 20'000;
+    while (!done() && now_ms() < give_up_ms) {
+      const int n = static_cast<int>(random.Uniform(kKeys));
+      std::string value = std::to_string(++version) + " ";
+      value.resize(4000, 'x');
+      Write(&txn, n, value, false);
+      if (txn.Commit().ok()) {
+        acknowledged[static_cast<size_t>(n)].store(version);
+      }
+      if (version % 100 == 0) {
+        store_->pipeline().RequestHandOver(version / 100 % 4);
+      }
+    }
+  };
+  for (int round = 0; round < 3; ++round) {
+    const int begin = version;
+    write_until([&] { return version > begin + 3000; });
+    env_.Refuse(true);
+    write_until([&] { return !store_->WriteHealth().ok(); });
+    ASSERT_FALSE(store_->WriteHealth().ok());
+    const int64_t reads_before = reads.load();
+    // Twice at least it tries in vain to be well again.
+    const int64_t failing_ms = now_ms();
+    write_until([&] { return now_ms() - failing_ms > 2500; });
+    EXPECT_GT(reads.load(), reads_before);
+    env_.Refuse(false);
+    write_until([&] { return store_->WriteHealth().ok(); });
+    ASSERT_TRUE(store_->WriteHealth().ok());
+  }
+  stop.store(true);
+  readers.clear();
+  const auto check = [&] {
+    for (int n = 0; n < kKeys; ++n) {
+      const int least = acknowledged[static_cast<size_t>(n)].load();
+      ASSERT_TRUE(least == 0 || std::stoi(Read(n)) == least) << n;
+    }
+  };
+  ASSERT_NO_FATAL_FAILURE(check());
+  Crash();
+  Open();
+  ASSERT_NO_FATAL_FAILURE(check());
 }
 
 TEST_F(CommitTest, ASlotFallsDueOnlyWhenTheIndexEntryCanBeSeen) {

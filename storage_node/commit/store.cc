@@ -268,33 +268,45 @@ Status Store::WriteHealth() const {
 }
 
 Status Store::Get(uint16_t slot, std::string_view engine_key, std::string* value) const {
-  RecordCache::Ticket ticket;
-  switch (cache_->Get(slot, engine_key, value, &ticket)) {
-    case RecordCache::Found::kValue:
-      return Status::Ok();
-    case RecordCache::Found::kAbsent:
-      return Status::NotFound();
-    case RecordCache::Found::kMiss:
-      break;
+  while (true) {
+    const uint64_t restores = pipeline_->restores();
+    RecordCache::Ticket ticket;
+    switch (cache_->Get(slot, engine_key, value, &ticket)) {
+      case RecordCache::Found::kValue:
+        return Status::Ok();
+      case RecordCache::Found::kAbsent:
+        return Status::NotFound();
+      case RecordCache::Found::kMiss:
+        break;
+    }
+    Status status = engines_->ForSlot(slot)->Get(engine_key, value);
+    if (pipeline_->restores() != restores) {
+      continue;  // The engine was reopened without what is in the cache now.
+    }
+    if (status.ok() || status.code() == Code::kNotFound) {
+      cache_->Fill(slot, engine_key,
+                   status.ok() ? std::optional<std::string_view>(*value) : std::nullopt, ticket);
+    }
+    return status;
   }
-  Status status = engines_->ForSlot(slot)->Get(engine_key, value);
-  if (status.ok() || status.code() == Code::kNotFound) {
-    cache_->Fill(slot, engine_key,
-                 status.ok() ? std::optional<std::string_view>(*value) : std::nullopt, ticket);
-  }
-  return status;
 }
 
 Result<std::unique_ptr<MergedIterator>> Store::NewIterator(uint16_t slot, const std::string& lower,
                                                            const std::string& upper) const {
-  // Fresh ones first: a record that is handed over between the two steps is then seen in either.
-  std::vector<FreshRecord> fresh = cache_->FreshRange(slot, lower, upper);
-  if (fresh.size() > kManyFresh) {
-    pipeline_->RequestHandOver(engines_->InstanceOf(slot));  // The next step need not copy as many.
+  while (true) {
+    const uint64_t restores = pipeline_->restores();
+    // Fresh ones first: a record that is handed over between the two steps is then seen in either.
+    std::vector<FreshRecord> fresh = cache_->FreshRange(slot, lower, upper);
+    if (fresh.size() > kManyFresh) {
+      // The next step need not copy as many.
+      pipeline_->RequestHandOver(engines_->InstanceOf(slot));
+    }
+    KVS_ASSIGN_OR_RETURN(std::unique_ptr<EngineIterator> engine,
+                         engines_->ForSlot(slot)->NewIterator({.range = {lower, upper}}));
+    if (pipeline_->restores() == restores) {
+      return std::make_unique<MergedIterator>(std::move(fresh), std::move(engine));
+    }
   }
-  KVS_ASSIGN_OR_RETURN(std::unique_ptr<EngineIterator> engine,
-                       engines_->ForSlot(slot)->NewIterator({.range = {lower, upper}}));
-  return std::make_unique<MergedIterator>(std::move(fresh), std::move(engine));
 }
 
 void Store::MaintenanceThread() {

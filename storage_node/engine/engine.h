@@ -82,13 +82,12 @@ struct EngineStats {
 
 class Engine {
  public:
-  // Applies records from the log, in order; `apply` stands for the engine being replayed.
-  using ApplyFunction = std::function<Status(std::span<const EngineOp> ops, uint64_t lsn)>;
-  using Replay = std::function<Status(uint64_t applied_lsn, const ApplyFunction& apply)>;
+  // Brings together what a reopened engine lacks: every record beyond `applied_lsn`.
+  using Recover = std::function<Status(uint64_t applied_lsn)>;
 
   virtual ~Engine() = default;
 
-  // kNotFound: no such key; kUnavailable: the engine is being reopened
+  // kNotFound: no such key; kUnavailable: the engine is closed or being reopened; kIoError
   virtual Status Get(std::string_view key, std::string* value, const EngineSnapshot* snapshot) = 0;
   Status Get(std::string_view key, std::string* value) { return Get(key, value, nullptr); }
   virtual Result<std::unique_ptr<EngineIterator>> NewIterator(
@@ -121,10 +120,12 @@ class Engine {
 
   // OK, or the error after which every write fails until Reopen().
   virtual Status Health() const = 0;
-  // Closes and opens the store without ending the process, replays what its memory held, and only
-  // then serves again.  Readers meanwhile get kUnavailable.
+  // Closes and opens the store without ending the process.  It has forgotten what its memory held:
+  // `recover` sees to that, and only then does the store serve again.  Readers meanwhile get
+  // kUnavailable.  A store whose folder takes no writes stays open, and is read as before.
   //   kBusy: iterators or snapshots still hold the old store; call again
-  virtual Status Reopen(const Replay& replay) = 0;
+  //   kIoError: the folder takes no writes, or (readers get this error) the store cannot be opened
+  virtual Status Reopen(const Recover& recover) = 0;
   // Flushes and closes.  Later calls fail with kUnavailable.
   virtual Status Close() = 0;
 };

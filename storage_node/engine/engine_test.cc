@@ -166,7 +166,7 @@ TEST(MemoryEngineTest, ForgetsWhatWasNotFlushedWhenReopened) {
   std::string seen;
   uint64_t from = 0;
   ASSERT_TRUE(engine
-                  .Reopen([&](uint64_t applied, const Engine::ApplyFunction&) {
+                  .Reopen([&](uint64_t applied) {
                     from = applied;
                     return Status::Ok();
                   })

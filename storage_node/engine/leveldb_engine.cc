@@ -159,7 +159,9 @@ class LevelDbEngine::Iterator : public EngineIterator {
 };
 
 LevelDbEngine::LevelDbEngine(std::string path, const LevelDbOptions& options)
-    : path_(std::move(path)), options_(options) {}
+    : path_(std::move(path)),
+      options_(options),
+      absence_(Status::Unavailable("the engine instance is not open")) {}
 
 LevelDbEngine::~LevelDbEngine() = default;
 
@@ -212,7 +214,7 @@ Result<LevelDbEngine::HandlePtr> LevelDbEngine::OpenHandle() {
 Result<LevelDbEngine::HandlePtr> LevelDbEngine::Acquire() const {
   MutexLock lock(&handle_mu_);
   if (handle_ == nullptr) {
-    return Status::Unavailable("the engine instance is closed or being reopened");
+    return absence_;
   }
   return handle_;
 }
@@ -267,10 +269,6 @@ Status LevelDbEngine::Apply(std::span<const EngineOp> ops, uint64_t lsn) {
   MutexLock lock(&apply_mu_);
   KVS_RETURN_IF_ERROR(Health());
   KVS_ASSIGN_OR_RETURN(const HandlePtr handle, Acquire());
-  return ApplyTo(handle.get(), ops, lsn);
-}
-
-Status LevelDbEngine::ApplyTo(Handle* handle, std::span<const EngineOp> ops, uint64_t lsn) {
   if (lsn <= AppliedLsn()) {
     return Status::Ok();
   }
@@ -424,18 +422,19 @@ Status LevelDbEngine::NoteFailure(const Status& cause) {
 }
 
 Status LevelDbEngine::Health() const {
-  MutexLock lock(&handle_mu_);
-  if (failure_.ok() && handle_ != nullptr) {
-    const Status background = handle_->env->first_failure();
-    if (!background.ok()) {
-      return Status::Misconf("the engine refuses writes until it is reopened: " +
-                             std::string(background.message()));
-    }
+  const MutexLock lock(&handle_mu_);
+  if (handle_ == nullptr) {
+    return absence_;
+  }
+  const Status background = handle_->env->first_failure();
+  if (failure_.ok() && !background.ok()) {
+    return Status::Misconf("the engine refuses writes until it is reopened: " +
+                           std::string(background.message()));
   }
   return failure_;
 }
 
-Status LevelDbEngine::Release() {
+Status LevelDbEngine::Release(const Status& why) {
   constexpr std::chrono::milliseconds kStep(1);
   std::weak_ptr<Handle> old;
   {
@@ -445,6 +444,7 @@ Status LevelDbEngine::Release() {
       flushed_lsn_.store(handle_->env->flushed_lsn(), std::memory_order_release);
       released_ = handle_;
       dying = std::move(handle_);
+      absence_ = why;
     }
     old = released_;
   }
@@ -457,23 +457,51 @@ Status LevelDbEngine::Release() {
   return Status::Ok();
 }
 
-Status LevelDbEngine::Reopen(const Replay& replay) {
-  MutexLock apply_lock(&apply_mu_);
-  KVS_RETURN_IF_ERROR(Release());
-  KVS_ASSIGN_OR_RETURN(HandlePtr handle, OpenHandle());
-  {
-    MutexLock lock(&handle_mu_);
-    failure_ = Status::Ok();
+Status LevelDbEngine::TryToWrite() {
+  leveldb::Env* env = options_.base_env != nullptr ? options_.base_env : PreadEnv::Default();
+  const std::string name = path_ + "/000000.dbtmp";  // LevelDB removes such files when it opens.
+  leveldb::WritableFile* opened = nullptr;
+  leveldb::Status status = env->NewWritableFile(name, &opened);
+  const std::unique_ptr<leveldb::WritableFile> file(opened);
+  const std::string piece(size_t{64} << 10, '\0');
+  for (size_t n = 0; status.ok() && n < options_.write_buffer_size; n += piece.size()) {
+    status = file->Append(piece);
   }
-  const ApplyFunction apply =
-      [this, &handle](std::span<const EngineOp> ops, uint64_t lsn)
-          KVS_NO_THREAD_SAFETY_ANALYSIS { return ApplyTo(handle.get(), ops, lsn); };
-  const Status replayed = replay(AppliedLsn(), apply);
-  if (!replayed.ok()) {
-    return NoteFailure(replayed);
+  if (status.ok()) {
+    status = file->Sync();
   }
-  MutexLock lock(&handle_mu_);
-  handle_ = std::move(handle);
+  if (file != nullptr) {
+    const leveldb::Status removed = env->RemoveFile(name);
+    status = status.ok() ? removed : status;
+  }
+  return FromLevelDb(status);
+}
+
+Status LevelDbEngine::Reopen(const Recover& recover) {
+  const MutexLock apply_lock(&apply_mu_);
+  if (Acquire().ok()) {
+    KVS_RETURN_IF_ERROR(TryToWrite());
+  }
+  KVS_RETURN_IF_ERROR(Release(Status::Unavailable("the engine instance is being reopened")));
+  const auto stays_closed = [this](const Status& cause) {
+    const MutexLock lock(&handle_mu_);
+    if (absence_.code() == Code::kUnavailable) {
+      KVS_LOG(kError, "engine {} cannot be opened again: {}", path_, cause.message());
+    }
+    absence_ = Status::IoError("an engine instance cannot be opened again: " +
+                               std::string(cause.message()));
+    return cause;
+  };
+  Result<HandlePtr> handle = OpenHandle();
+  if (!handle.ok()) {
+    return stays_closed(handle.status());
+  }
+  if (Status recovered = recover(AppliedLsn()); !recovered.ok()) {
+    return stays_closed(recovered);
+  }
+  const MutexLock lock(&handle_mu_);
+  failure_ = Status::Ok();
+  handle_ = *std::move(handle);
   return Status::Ok();
 }
 
@@ -483,7 +511,7 @@ Status LevelDbEngine::Close() {
     flushed = Status::Ok();  // Closed before.
   }
   MutexLock apply_lock(&apply_mu_);
-  const Status released = Release();
+  const Status released = Release(Status::Unavailable("the engine instance is closed"));
   return flushed.ok() ? released : flushed;
 }
 

@@ -76,7 +76,7 @@ class LevelDbEngine : public Engine {
   EngineStats Stats() override;
   bool IsStalled() override;
   Status Health() const override;
-  Status Reopen(const Replay& replay) override;
+  Status Reopen(const Recover& recover) override;
   Status Close() override;
 
   // Returns a property of LevelDB such as "leveldb.stats", or "" if there is none.
@@ -93,10 +93,10 @@ class LevelDbEngine : public Engine {
   Result<HandlePtr> OpenHandle();
   // Returns the open store, or kUnavailable.
   Result<HandlePtr> Acquire() const;
-  // Takes the store away from new users and waits until the old ones are gone.
-  Status Release();
-  Status ApplyTo(Handle* handle, std::span<const EngineOp> ops, uint64_t lsn)
-      KVS_REQUIRES(apply_mu_);
+  // Takes the store away from new users, who are told `why`, and waits until the old ones are gone.
+  Status Release(const Status& why);
+  // Whether the folder takes as much as a flush would write.
+  Status TryToWrite();
   Status FlushHandle(Handle* handle);
   // Notes a failed write; returns it in our words.
   Status NoteFailure(const Status& cause);
@@ -108,6 +108,7 @@ class LevelDbEngine : public Engine {
   Mutex apply_mu_;
   mutable Mutex handle_mu_;
   HandlePtr handle_ KVS_GUARDED_BY(handle_mu_);
+  Status absence_ KVS_GUARDED_BY(handle_mu_);  // Why there is no handle.
   std::weak_ptr<Handle> released_ KVS_GUARDED_BY(handle_mu_);
   Status failure_ KVS_GUARDED_BY(handle_mu_);
   std::atomic<uint64_t> applied_lsn_{0};

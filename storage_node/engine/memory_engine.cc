@@ -215,14 +215,13 @@ Status MemoryEngine::Health() const {
   return failure_;
 }
 
-Status MemoryEngine::Reopen(const Replay& replay) {
+Status MemoryEngine::Reopen(const Recover& recover) {
   MutexLock lock(&mu_);
   map_ = std::make_shared<Map>(*flushed_map_);
   applied_lsn_ = flushed_lsn_;
   failure_ = Status::Ok();
   closed_ = false;
-  return replay(applied_lsn_, [this](std::span<const EngineOp> ops, uint64_t lsn)
-                                  KVS_NO_THREAD_SAFETY_ANALYSIS { return ApplyLocked(ops, lsn); });
+  return recover(applied_lsn_);
 }
 
 Status MemoryEngine::Close() {

@@ -38,7 +38,7 @@ class MemoryEngine : public Engine {
   EngineStats Stats() override;
   bool IsStalled() override;
   Status Health() const override;
-  Status Reopen(const Replay& replay) override;
+  Status Reopen(const Recover& recover) override;
   Status Close() override;
 
   // For tests.  Makes writes fail from now on, as a sticky background error does, until Reopen().

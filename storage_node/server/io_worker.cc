@@ -161,7 +161,9 @@ IoWorker::Outcome IoWorker::Execute(NodeSession* session, CommandArgs args) {
   session->client()->info->NoteCommand(static_cast<int>(IdOf(*spec)));
   session->BeginReply();
   if (IsNodeCommand(*spec)) {
-    RunHandler(session, *spec, args);
+    if (RunHandler(session, *spec, args) == Outcome::kHeld) {
+      return Outcome::kHeld;
+    }
   } else {
     AnswerHere(session, *spec, args);
   }
@@ -290,7 +292,8 @@ void IoWorker::LockKeys(const CommandSpec& spec, CommandArgs args) {
   txn_.Lock(lock_keys_);
 }
 
-void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, CommandArgs args) {
+IoWorker::Outcome IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec,
+                                       CommandArgs args) {
   const int64_t start = loop_.clock()->MonotonicMicros();
   txn_.Begin();
   LockKeys(spec, args);
@@ -304,6 +307,11 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
                          .debug_allowed = IdOf(spec) == CommandId::kDebug && AllowsDebug(session),
                          .max_string_size = ToInt(options_->proto_max_bulk_len)};
   const Status status = HandlerOf(IdOf(spec))(context);
+  if (status.code() == Code::kUnavailable && !spec.is_write()) {
+    session->AbandonReply();
+    ResumeLater(session);  // An instance is being reopened, which does not take long.
+    return Outcome::kHeld;
+  }
   if (!status.ok()) {
     session->output()->resize(session->reply_start());
     context.reply.Error(status);
@@ -331,6 +339,7 @@ void IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec, Command
   metrics_->CountCommand(static_cast<int>(IdOf(spec)), micros, !status.ok());
   times.engine = std::max<int64_t>(micros - times.lock - times.commit, 0);
   session->NoteTimes(spec, args, times, waits);
+  return Outcome::kDone;
 }
 
 // Deletes what a command found expired.  Its reply said that the keys are gone: it waits until that

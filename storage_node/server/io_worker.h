@@ -95,7 +95,7 @@ class IoWorker : public TurnHook, public WatermarkListener {
   bool AllowsDebug(NodeSession* session) const;
   bool AnyStalled(const CommandSpec& spec, CommandArgs args) const;
   void AnswerHere(NodeSession* session, const CommandSpec& spec, CommandArgs args);
-  void RunHandler(NodeSession* session, const CommandSpec& spec, CommandArgs args);
+  Outcome RunHandler(NodeSession* session, const CommandSpec& spec, CommandArgs args);
   void DeleteExpired(NodeSession* session, const std::vector<std::string>& keys);
   void LockKeys(const CommandSpec& spec, CommandArgs args);
 

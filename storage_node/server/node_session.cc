@@ -162,6 +162,11 @@ void NodeSession::EndReply() {
   }
 }
 
+void NodeSession::AbandonReply() {
+  output_.resize(reply_start());
+  ReturnMute(muted_, &client_);
+}
+
 void NodeSession::NoteTimes(const CommandSpec& spec, CommandArgs args, const StageTimes& times,
                             bool waits) {
   Diagnostics* diagnostics = worker_->diagnostics();

@@ -53,6 +53,8 @@ class NodeSession : public IoHandler {
   // wants none.
   void BeginReply();
   void EndReply();
+  // Instead of EndReply(): the command is going to run again.
+  void AbandonReply();
   bool* muted() { return &muted_; }
   // Where the reply of this command begins in output(); moves when a part of the turn is committed.
   size_t reply_start() const;
