@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kDeadlineCheckMs = 10;
 constexpr int64_t kHousekeepingMs = 100;
+constexpr int64_t kRetryRefusedMs = 5;
 // Smaller changes of the buffers are told with the deadline check and not at once.
 constexpr size_t kBudgetStep = 256 * 1024;
 
@@ -36,6 +37,7 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Memory
   loop_.Every(kDeadlineCheckMs, [this] {
     UpdateBudget();
     links_.CheckDeadlines();
+    router_.ForgetUnproven(loop_.now_ms());
     ReportFailures();
   });
   loop_.Every(kHousekeepingMs, [this] {
@@ -67,6 +69,7 @@ void ProxyWorker::ApplyOptions() {
   limits_.max_pipeline = static_cast<size_t>(options_->max_pipeline);
   limits_.max_output = ToInt(options_->client_output_soft_limit);
   limits_.max_memory = ToInt(options_->session_memory_limit);
+  limits_.max_wait_ms = options_->backend_timeout.count();
   service_.requirepass = options_->requirepass;
   limits_.max_staleness_ms = options_->replica_max_staleness.count() + 2 * ReplicaProber::kPeriodMs;
   links_.set_options(MakeLinkOptions());
@@ -214,6 +217,7 @@ void ProxyWorker::OnAccept(UniqueFd fd) {
 void ProxyWorker::OnClosed(ProxySession* session) {
   metrics_->Add(kProxy_client_connections, -1);
   std::erase(dirty_, session);
+  std::erase(retrying_, session);
   sessions_.Remove(session);
 }
 
@@ -221,6 +225,27 @@ void ProxyWorker::MarkDirty(ProxySession* session) {
   if (!session->dirty() && !session->closed()) {
     session->set_dirty(true);
     dirty_.push_back(session);
+  }
+}
+
+void ProxyWorker::RetryLater(ProxySession* session) {
+  if (std::find(retrying_.begin(), retrying_.end(), session) == retrying_.end()) {
+    retrying_.push_back(session);
+  }
+  if (retry_timer_ == kNoTimer) {
+    retry_timer_ = loop_.After(kRetryRefusedMs, [this] {
+      retry_timer_ = kNoTimer;
+      for (ProxySession* waiting : std::exchange(retrying_, {})) {
+        MarkDirty(waiting);
+      }
+    });
+  }
+}
+
+void ProxyWorker::Follow(int slot, std::string_view owner) {
+  if (router_.Follow(slot, owner)) {
+    prober_.OnTable();
+    sessions_.ForEach([this](ProxySession* session) { MarkDirty(session); });
   }
 }
 
@@ -261,6 +286,7 @@ void ProxyWorker::PublishMetrics() {
   metrics_->Set(kProxy_output_bytes_total, static_cast<int64_t>(counters_.output_bytes));
   metrics_->Set(kProxy_protocol_errors_total, static_cast<int64_t>(counters_.protocol_errors));
   metrics_->Set(kProxy_error_replies_total, static_cast<int64_t>(counters_.error_replies));
+  metrics_->Set(kProxy_refused_requests_total, static_cast<int64_t>(counters_.refused_requests));
   metrics_->Set(kProxy_requests_in_flight, static_cast<int64_t>(exchanges_.in_use()));
   metrics_->Set(kProxy_buffer_bytes, static_cast<int64_t>(Block::ThreadBytesInUse()));
   LinkStats sum;

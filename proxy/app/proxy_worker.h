@@ -71,6 +71,8 @@ class ProxyWorker : public SessionHost, public TurnHook {
   void OnClosed(ProxySession* session) override;
   void ResumeAfterPause(ProxySession* session) override { sessions_.ResumeAfterPause(session); }
   void UpdateMonitor(ProxySession* session) override { sessions_.UpdateMonitor(session); }
+  void RetryLater(ProxySession* session) override;
+  void Follow(int slot, std::string_view owner) override;
 
  private:
   void OnAccept(UniqueFd fd);
@@ -99,6 +101,8 @@ class ProxyWorker : public SessionHost, public TurnHook {
   std::vector<std::unique_ptr<Listener>> listeners_;
   SessionSet<ProxySession> sessions_;
   std::vector<ProxySession*> dirty_;
+  std::vector<ProxySession*> retrying_;  // While retry_timer_ runs.
+  TimerId retry_timer_ = kNoTimer;
   OnFailure on_failure_;
   std::map<NodeAddress, int> reported_failures_;
   Thread thread_;

@@ -68,10 +68,14 @@ Status NoRoom(size_t bytes) {
       bytes));
 }
 
+bool IsRefusal(std::string_view error) {
+  return error.starts_with("MOVED ") || error.starts_with("HELD ");
+}
+
 // A redirection is between a proxy and a node; a client only hears that it should try again.
 std::string ForClient(std::string_view error) {
-  if (error.starts_with("MOVED ") || error.starts_with("ASK ")) {
-    return "TRYAGAIN the slot is changing its owner, try again";
+  if (IsRefusal(error) || error.starts_with("ASK ")) {
+    return "TRYAGAIN " + std::string(kSlotChangesOwner);
   }
   return std::string(error);
 }
@@ -97,8 +101,11 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
     if (!owner_->Admit(reply.size())) {
       return OnFailure(tag, NoRoom(reply.size()), true);
     }
-    const bool redirected = failed_ && (reply.starts_with("-MOVED ") || reply.starts_with("-ASK "));
-    if (redirected) {
+    if (type == '-' && IsRefused(tag, reply)) {
+      failed_ = false;
+      return;
+    }
+    if (type == '-' && (IsRefusal(reply.substr(1)) || reply.starts_with("-ASK "))) {
       text_ = "-" + ForClient(ErrorLine(reply)) + "\r\n";
     } else if (protocol_ == 2 && type != '$' && type != ':' && type != '+' && type != '-') {
       text_.clear();
@@ -124,24 +131,62 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
     RewriteCursor(frame.view());
     return Finish(false);
   }
-  KeepPart(&parts_[tag], frame);
+  if (frame.type() == '-' && IsRefused(tag, frame.view())) {
+    return;
+  }
+  KeepPart(tag, frame);
   FinishPart();
 }
 
-void Exchange::KeepPart(ExchangePart* part, const ReplyFrame& frame) {
+bool Exchange::IsRefused(uint32_t part, std::string_view reply) {
+  return owner_ != nullptr && IsRefusal(reply.substr(1)) && !request(part).empty() &&
+         owner_->OnRefused(this, part, ErrorLine(reply));
+}
+
+void Exchange::KeepRequest(std::string_view frame, const ReadBuffer* source) {
+  if (frame.size() >= kShareThreshold && source != nullptr) {
+    large_request_ = source->Share(0, frame.size());
+  } else {
+    request_.assign(frame);
+  }
+}
+
+std::string_view Exchange::request(uint32_t part) const {
+  if (!parts_.empty()) {
+    return parts_[part].request;
+  }
+  return large_request_.size > 0 ? large_request_.view() : std::string_view(request_);
+}
+
+std::string Exchange::TakeRequest(uint32_t part) {
+  if (!parts_.empty()) {
+    return std::move(parts_[part].request);
+  }
+  if (large_request_.size > 0) {
+    std::string request(large_request_.view());
+    large_request_ = Slice();
+    return request;
+  }
+  return std::exchange(request_, {});
+}
+
+void Exchange::KeepPart(uint32_t tag, const ReplyFrame& frame) {
   if (owner_ == nullptr) {
     return;
   }
+  ExchangePart* const part = &parts_[tag];
   const size_t size = frame.view().size();
+  size_t kept = 0;
   if (frame.type() == '-' || frame.type() == '!') {
     part->failure = ForClient(ErrorLine(frame.view()));
   } else if (!owner_->Admit(size)) {
     part->failure = FailureText(*spec_, NoRoom(size), true);
   } else {
     part->reply = frame.Share();
-    part_bytes_ += size;
-    owner_->OnPart(size);
+    kept = size;
   }
+  part_bytes_ += kept;
+  owner_->OnPart(this, tag, kept);
 }
 
 void Exchange::OnFailure(uint32_t tag, const Status& status, bool sent) {
@@ -152,6 +197,9 @@ void Exchange::OnFailure(uint32_t tag, const Status& status, bool sent) {
     return Finish(false);
   }
   parts_[tag].failure = std::move(text);
+  if (sent && owner_ != nullptr) {
+    owner_->OnPart(this, tag, 0);
+  }
   FinishPart();
 }
 
@@ -432,6 +480,8 @@ Exchange* ExchangePool::New(ExchangeOwner* owner, const CommandSpec* spec, int p
   exchange->done_ = exchange->failed_ = exchange->muted_ = exchange->written_ = false;
   exchange->started_ = exchange->guards_ = false;
   exchange->sample_.Clear();
+  exchange->number_ = 0;
+  exchange->request_size_ = 0;
   exchange->parts_left_ = 0;
   exchange->part_bytes_ = 0;
   return exchange;
@@ -456,6 +506,11 @@ void ExchangePool::Recycle(Exchange* exchange) {
     std::string().swap(exchange->text_);
   }
   exchange->text_.clear();
+  if (exchange->request_.capacity() > kKeptText) {
+    std::string().swap(exchange->request_);
+  }
+  exchange->request_.clear();
+  exchange->large_request_ = Slice();
   exchange->parts_.clear();
   exchange->key_parts_.clear();
   exchange->owner_ = nullptr;

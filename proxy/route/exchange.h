@@ -24,16 +24,23 @@ namespace kvs {
 
 class Exchange;
 
+// What a client hears when a slot has no settled owner for too long; with the code TRYAGAIN.
+inline constexpr std::string_view kSlotChangesOwner = "the slot is changing its owner, try again";
+
 // The session that waits for an exchange.
 class ExchangeOwner {
  public:
   virtual ~ExchangeOwner() = default;
   // A reply, or a part of one, of so many bytes has come.  Returns whether there is room for it.
   virtual bool Admit(size_t bytes) = 0;
-  // So many bytes of the parts of a reply wait for the others; they count until OnDone().
-  virtual void OnPart(size_t bytes) = 0;
+  // A part has been executed, or may have been.  So many bytes of its reply wait for the other
+  // parts; they count until OnDone().
+  virtual void OnPart(Exchange* exchange, uint32_t part, size_t bytes) = 0;
   // Returns where the reply may be written at once, or nullptr if earlier replies are still due.
   virtual OutputQueue* DirectOutput(const Exchange* exchange) = 0;
+  // A node refused the request, or a part of it, with MOVED or HELD; `error` is the line without
+  // '-'.  Returns whether the owner sees to it that the exchange goes on.
+  virtual bool OnRefused(Exchange* exchange, uint32_t part, std::string_view error) = 0;
   // The exchange is done: its reply is in DirectOutput(), or waits in the exchange.
   virtual void OnDone(Exchange* exchange, bool written) = 0;
 };
@@ -42,6 +49,7 @@ class ExchangeOwner {
 struct ExchangePart {
   std::shared_ptr<const std::string> node;  // Its name: the link may be gone by then.
   uint32_t key_count = 0;
+  std::string request;  // Kept where nodes may refuse it.
   Slice reply;          // Empty if it failed.
   std::string failure;  // An error line without '-' and line end.
 };
@@ -91,6 +99,25 @@ class Exchange final : public ReplySink {
   bool started() const { return started_; }
   // What SlotLanes knows it by, once it is started.
   int lane() const { return lane_; }
+  // Its number among the session's.
+  uint64_t number() const { return number_; }
+  // Of how many bytes its request is, for the session's account.
+  size_t request_size() const { return request_size_; }
+  // REQUIRES: not started yet
+  void SetRequest(uint64_t number, size_t size) {
+    number_ = number;
+    request_size_ = size;
+  }
+  // Which of the router's tables it, or its last part, was sent by.
+  uint64_t generation() const { return generation_; }
+  // Of how many parts it consists that have not been answered.
+  size_t parts_left() const { return parts_.empty() ? 1 : parts_left_; }
+  // The bytes of the request, or of one part; empty if they are not kept.
+  std::string_view request(uint32_t part) const;
+  // Hands out those of a refused one.
+  std::string TakeRequest(uint32_t part);
+  // Whether OnPart() tells what has been executed.
+  bool has_parts() const { return !key_parts_.empty(); }
   // Whether it keeps slots guarded.
   bool guards() const { return guards_; }
   void set_guards(bool guards) { guards_ = guards; }
@@ -99,7 +126,11 @@ class Exchange final : public ReplySink {
   friend class ExchangePool;
   friend class Router;
 
-  void KeepPart(ExchangePart* part, const ReplyFrame& frame);
+  // Keeps the bytes of a request that a node may refuse; large ones in `source`'s block.
+  void KeepRequest(std::string_view frame, const ReadBuffer* source);
+  // Whether the reply is a refusal that the owner takes care of.
+  bool IsRefused(uint32_t part, std::string_view reply);
+  void KeepPart(uint32_t tag, const ReplyFrame& frame);
   void FinishPart();
   void Merge();
   void MergeGather();
@@ -129,6 +160,11 @@ class Exchange final : public ReplySink {
   bool guards_ = false;
   bool from_replica_ = false;
   int lane_ = 0;
+  uint64_t number_ = 0;
+  uint64_t generation_ = 0;
+  size_t request_size_ = 0;
+  std::string request_;  // What was sent, of kForward, where a node may refuse it;
+  Slice large_request_;  // or, if it is large.
   uint32_t parts_left_ = 0;
   uint32_t scan_shard_ = 0;   // kScan: who was asked,
   uint32_t scan_next_ = 0;    // who comes next (0: nobody),

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/strings.h"
+#include "common/resp/request_parser.h"
 #include "common/resp/resp_writer.h"
 
 namespace kvs {
@@ -44,6 +45,13 @@ int NamedSlot(CommandArgs args) {
   return named ? static_cast<int>(slot) : 0;
 }
 
+// Returns the words of a request that was sent before; `parser` holds them.
+CommandArgs WordsOf(std::string_view request, RequestParser* parser) {
+  parser->set_limits({.max_bulk_bytes = SIZE_MAX, .max_request_bytes = SIZE_MAX});
+  KVS_CHECK(parser->Parse(request) == RequestParser::Outcome::kRequest);
+  return parser->args();
+}
+
 // DEBUG would act on a node that the client did not choose.
 std::string RefusalError(const CommandSpec& spec, CommandArgs args) {
   return IdOf(spec) == CommandId::kDebug ? "ERR " + std::string(kDebugRefusal)
@@ -56,7 +64,13 @@ Router::Router(LinkPool* links)
     : links_(links), table_(std::make_shared<RouteTable>()), random_(Random::FromKernel()) {}
 
 void Router::SetTable(RouteTablePtr table) {
+  if (table_->known && table->epoch > 0) {
+    unproven_ |= MovedBetween(*table_, *table);
+    unproven_count_ = unproven_.count();
+    unproven_since_ms_ = -1;
+  }
   table_ = std::move(table);
+  ++generation_;
   moved_from_.reset();
   shard_links_.clear();
   std::vector<NodeAddress> all = table_->shards;
@@ -69,6 +83,26 @@ void Router::SetTable(RouteTablePtr table) {
   SetReaders({});
   links_->Retain(all);
   UpdateShare();
+}
+
+void Router::Prove(const Exchange& exchange, uint32_t part) {
+  if (exchange.generation() != generation_) {
+    return;  // Perhaps it was the former owner.
+  }
+  for (const int slot : SlotsOf(exchange, part).slots) {
+    unproven_.reset(static_cast<size_t>(slot));
+  }
+  unproven_count_ = unproven_.count();
+}
+
+void Router::ForgetUnproven(int64_t now_ms) {
+  constexpr int64_t kUnprovenMs = 10'000;
+  if (unproven_since_ms_ < 0) {
+    unproven_since_ms_ = now_ms;
+  } else if (has_unproven() && now_ms - unproven_since_ms_ > kUnprovenMs) {
+    unproven_.reset();
+    unproven_count_ = 0;
+  }
 }
 
 // Every session asks about the same two tables, one after the other.
@@ -177,6 +211,7 @@ void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
                    const ReadBuffer* source, Scope scope) {
   const CommandSpec& spec = *exchange->spec();
   exchange->started_ = true;
+  exchange->generation_ = generation_;
   exchange->lane_ = SlotLanes::kEverySlot;
   switch (spec.route) {
     case Route::kByKey: {
@@ -211,6 +246,15 @@ void Router::Forward(Exchange* exchange, int shard, CommandArgs args, std::strin
                      const ReadBuffer* source) {
   const auto index = static_cast<size_t>(shard);
   NodeLink* const link = LinkFor(*exchange, index);
+  const Route route = exchange->spec()->route;
+  if (table_->epoch > 0 && (route == Route::kByKey || route == Route::kSplitByKey)) {
+    if (frame.empty()) {
+      encoded_.clear();
+      EncodeRequest(args, &encoded_);
+      frame = encoded_;
+    }
+    exchange->KeepRequest(frame, source);
+  }
   Status status = SendTo(link, exchange, args, frame, source);
   if (!status.ok() && link != shard_links_[index]) {
     // The replica refuses for now; nothing was sent.
@@ -242,24 +286,29 @@ void Router::StartSplit(Exchange* exchange, CommandArgs args, std::string_view f
   if (!keys.complete) {
     return exchange->Answer("-" + WrongArityError(*exchange->spec()) + "\r\n");
   }
+  const Result<int> part_count = GroupKeys(args, keys);
+  if (!part_count.ok()) {
+    return exchange->Fail(part_count.status());
+  }
+  if (*part_count == 1) {
+    return Forward(exchange, key_shards_.front(), args, frame, source);
+  }
+  SendSplit(exchange, args, keys, *part_count);
+}
+
+Result<int> Router::GroupKeys(CommandArgs args, const KeyPositions& keys) {
   key_shards_.clear();
   part_of_shard_.assign(table_->shards.size(), -1);
   int part_count = 0;
   for (size_t i = 0; i < keys.count; ++i) {
-    const Result<int> shard = ShardOfKey(args[keys.index(i)]);
-    if (!shard.ok()) {
-      return exchange->Fail(shard.status());
-    }
-    int& part = part_of_shard_[static_cast<size_t>(*shard)];
+    KVS_ASSIGN_OR_RETURN(const int shard, ShardOfKey(args[keys.index(i)]));
+    int& part = part_of_shard_[static_cast<size_t>(shard)];
     if (part < 0) {
       part = part_count++;
     }
-    key_shards_.push_back(*shard);
+    key_shards_.push_back(shard);
   }
-  if (part_count == 1) {
-    return Forward(exchange, key_shards_.front(), args, frame, source);
-  }
-  SendSplit(exchange, args, keys, part_count);
+  return part_count;
 }
 
 void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions& keys,
@@ -267,29 +316,112 @@ void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions&
   exchange->shape_ = ShapeOf(exchange->spec()->merge);
   exchange->parts_.resize(static_cast<size_t>(part_count));
   exchange->parts_left_ = static_cast<uint32_t>(part_count);
-  std::vector<std::string> requests(static_cast<size_t>(part_count));
-  std::vector<size_t> shards(static_cast<size_t>(part_count));
+  std::vector<uint32_t> places(static_cast<size_t>(part_count));
+  for (size_t part = 0; part < places.size(); ++part) {
+    places[part] = static_cast<uint32_t>(part);
+  }
+  for (size_t i = 0; i < keys.count; ++i) {
+    exchange->key_parts_.push_back(
+        static_cast<uint32_t>(part_of_shard_[static_cast<size_t>(key_shards_[i])]));
+  }
+  SendGroups(exchange, args, keys, places);
+}
+
+// The first group takes the place of the refused part, the others are new parts.
+void Router::ResendPart(Exchange* exchange, uint32_t part, CommandArgs args) {
+  const KeyPositions keys = FindKeys(*exchange->spec(), args);
+  const Result<int> group_count = GroupKeys(args, keys);
+  if (!group_count.ok()) {
+    return exchange->OnFailure(part, group_count.status(), /*sent=*/false);
+  }
+  std::vector<uint32_t> places = {part};
+  while (places.size() < static_cast<size_t>(*group_count)) {
+    places.push_back(static_cast<uint32_t>(exchange->parts_.size()));
+    exchange->parts_.emplace_back();
+    ++exchange->parts_left_;
+  }
+  size_t key = 0;
+  for (uint32_t& key_part : exchange->key_parts_) {
+    if (key_part == part) {
+      const auto shard = static_cast<size_t>(key_shards_[key++]);
+      key_part = places[static_cast<size_t>(part_of_shard_[shard])];
+    }
+  }
+  exchange->parts_[part].key_count = 0;
+  SendGroups(exchange, args, keys, places);
+}
+
+// Sends the groups of GroupKeys(); group i is the part places[i].
+void Router::SendGroups(Exchange* exchange, CommandArgs args, const KeyPositions& keys,
+                        const std::vector<uint32_t>& places) {
+  std::vector<std::string> requests(places.size());
+  std::vector<size_t> shards(places.size());
   for (size_t i = 0; i < keys.count; ++i) {
     const auto shard = static_cast<size_t>(key_shards_[i]);
-    const auto part = static_cast<size_t>(part_of_shard_[shard]);
-    ++exchange->parts_[part].key_count;
-    shards[part] = shard;
-    exchange->key_parts_.push_back(static_cast<uint32_t>(part));
+    const auto group = static_cast<size_t>(part_of_shard_[shard]);
+    ++exchange->parts_[places[group]].key_count;
+    shards[group] = shard;
   }
-  for (size_t part = 0; part < requests.size(); ++part) {
-    exchange->parts_[part].node = LinkFor(*exchange, shards[part])->shared_name();
-    AppendArrayHeader(1 + exchange->parts_[part].key_count * keys.step, &requests[part]);
-    RespWriter(2, &requests[part]).Bulk(args[0]);
+  for (size_t group = 0; group < places.size(); ++group) {
+    ExchangePart& part = exchange->parts_[places[group]];
+    part.node = LinkFor(*exchange, shards[group])->shared_name();
+    AppendArrayHeader(1 + part.key_count * keys.step, &requests[group]);
+    RespWriter(2, &requests[group]).Bulk(args[0]);
   }
   for (size_t i = 0; i < keys.count; ++i) {
-    RespWriter writer(2, &requests[exchange->key_parts_[i]]);
+    const int group = part_of_shard_[static_cast<size_t>(key_shards_[i])];
+    RespWriter writer(2, &requests[static_cast<size_t>(group)]);
     for (size_t j = 0; j < keys.step; ++j) {
       writer.Bulk(args[keys.index(i) + j]);
     }
   }
-  for (size_t part = 0; part < requests.size(); ++part) {
-    SendPart(exchange, static_cast<uint32_t>(part), shards[part], requests[part]);
+  const bool kept = table_->epoch > 0;
+  for (size_t group = 0; kept && group < places.size(); ++group) {
+    exchange->parts_[places[group]].request = std::move(requests[group]);
   }
+  for (size_t group = 0; group < places.size(); ++group) {
+    SendPart(exchange, places[group], shards[group],
+             kept ? exchange->parts_[places[group]].request : requests[group]);
+  }
+}
+
+void Router::Resend(Exchange* exchange, uint32_t part) {
+  const std::string request = exchange->TakeRequest(part);
+  RequestParser parser;
+  const CommandArgs args = WordsOf(request, &parser);
+  exchange->set_from_replica(false);
+  if (exchange->parts_.empty()) {
+    Start(exchange, args, request, nullptr);
+  } else {
+    exchange->generation_ = generation_;
+    ResendPart(exchange, part, args);
+  }
+}
+
+Footprint Router::SlotsOf(const Exchange& exchange, uint32_t part) const {
+  const std::string_view request = exchange.request(part);
+  if (exchange.lane() != SlotLanes::kEverySlot) {
+    return {.every_slot = false, .slots = {exchange.lane()}};
+  }
+  if (request.empty()) {
+    return {.every_slot = true, .slots = {}};
+  }
+  RequestParser parser;
+  return FootprintOf(*exchange.spec(), WordsOf(request, &parser));
+}
+
+bool Router::Follow(int slot, std::string_view owner) {
+  const Result<NodeAddress> address = ParseAddress(owner);
+  const auto& shards = table_->shards;
+  const auto found =
+      address.ok() ? std::find(shards.begin(), shards.end(), *address) : shards.end();
+  if (found == shards.end()) {
+    return false;
+  }
+  auto table = std::make_shared<RouteTable>(*table_);
+  table->slot_to_shard[static_cast<size_t>(slot)] = static_cast<int16_t>(found - shards.begin());
+  SetTable(std::move(table));
+  return true;
 }
 
 void Router::SendPart(Exchange* exchange, uint32_t part, size_t shard, std::string_view request) {

@@ -54,6 +54,23 @@ class Router {
   // exchange may be done when this returns. REQUIRES: the row is routed to nodes, its arity fits
   void Start(Exchange* exchange, CommandArgs args, std::string_view frame, const ReadBuffer* source,
              Scope scope = Scope::kAll);
+  // Sends a refused request, or part of one, once more, by the table of now.
+  void Resend(Exchange* exchange, uint32_t part);
+  // Returns the slots of a request that was sent, or of one part; every slot if it was not kept.
+  Footprint SlotsOf(const Exchange& exchange, uint32_t part) const;
+  // Believes a node that refused a request for the slot: its owner is another shard of the table,
+  // until the next table.  Returns false for an owner that the table does not have.
+  bool Follow(int slot, std::string_view owner);
+  // Changes with the table.
+  uint64_t generation() const { return generation_; }
+  // The slots whose new owner has not executed anything yet, for some seconds after a change: it
+  // may not know that it is the owner.  A session sends it one request of a slot and then waits.
+  const MovedSlots& unproven() const { return unproven_; }
+  bool has_unproven() const { return unproven_count_ > 0; }
+  // The exchange, or a part of it, has been executed.
+  void Prove(const Exchange& exchange, uint32_t part);
+  // Housekeeping; now and then.
+  void ForgetUnproven(int64_t now_ms);
   // Returns the slots that a request touches, as Start() would send it.
   Footprint FootprintOf(const CommandSpec& spec, CommandArgs args) const;
 
@@ -72,7 +89,12 @@ class Router {
                const ReadBuffer* source);
   void StartSplit(Exchange* exchange, CommandArgs args, std::string_view frame,
                   const ReadBuffer* source);
-  void SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions& keys, int shard_count);
+  void SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions& keys, int part_count);
+  // Groups the keys by shard.  Returns the number of groups, or why a key has no shard.
+  Result<int> GroupKeys(CommandArgs args, const KeyPositions& keys);
+  void ResendPart(Exchange* exchange, uint32_t part, CommandArgs args);
+  void SendGroups(Exchange* exchange, CommandArgs args, const KeyPositions& keys,
+                  const std::vector<uint32_t>& places);
   void StartBroadcast(Exchange* exchange, CommandArgs args, Scope scope);
   void StartAllShards(Exchange* exchange, CommandArgs args, const std::vector<uint32_t>& shards);
   void StartScan(Exchange* exchange, CommandArgs args, const std::vector<uint32_t>& shards);
@@ -83,6 +105,10 @@ class Router {
 
   LinkPool* const links_;
   RouteTablePtr table_;
+  uint64_t generation_ = 0;
+  MovedSlots unproven_;
+  size_t unproven_count_ = 0;
+  int64_t unproven_since_ms_ = -1;  // -1: ForgetUnproven() has not seen them yet.
   std::vector<NodeLink*> shard_links_;
   std::vector<NodeLink*> readers_;  // As many.
   bool has_readers_ = false;

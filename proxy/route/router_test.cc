@@ -107,7 +107,10 @@ class RouterTest : public testing::Test, public ExchangeOwner {
   }
 
   bool Admit(size_t bytes) override { return bytes <= room_; }
-  void OnPart(size_t) override {}
+  void OnPart(Exchange* /*exchange*/, uint32_t /*part*/, size_t /*bytes*/) override {}
+  bool OnRefused(Exchange* /*exchange*/, uint32_t /*part*/, std::string_view /*error*/) override {
+    return false;
+  }
   OutputQueue* DirectOutput(const Exchange*) override { return &output_; }
   void OnDone(Exchange* exchange, bool written) override {
     if (!written) {

@@ -72,7 +72,7 @@ void SlotLanes::Hold(uint64_t id, Footprint footprint) {
   held_.push_back({id, std::move(footprint)});
 }
 
-std::vector<uint64_t> SlotLanes::TakeReady() {
+std::vector<uint64_t> SlotLanes::TakeReady(const MovedSlots& alone) {
   std::vector<uint64_t> ready;
   if (!std::exchange(changed_, false)) {
     return ready;
@@ -91,6 +91,11 @@ std::vector<uint64_t> SlotLanes::TakeReady() {
       blocked.insert(footprint.slots.begin(), footprint.slots.end());
       left.push_back(std::move(held));
       continue;
+    }
+    for (const int slot : footprint.slots) {
+      if (alone[static_cast<size_t>(slot)]) {
+        blocked.insert(slot);
+      }
     }
     ready.push_back(held.id);
     held_wide_ -= footprint.every_slot ? 1 : 0;

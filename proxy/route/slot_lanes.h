@@ -56,8 +56,9 @@ class SlotLanes {
   bool Blocks(const Footprint& footprint) const;
   // Holds a request that is blocked; `id` comes back from TakeReady().
   void Hold(uint64_t id, Footprint footprint);
-  // Returns the held requests that may be sent now, in the order in which they have to be.
-  std::vector<uint64_t> TakeReady();
+  // Returns the held requests that may be sent now, in the order in which they have to be; of those
+  // that touch a slot in `alone` the first one only, which is expected to guard it.
+  std::vector<uint64_t> TakeReady(const MovedSlots& alone = {});
 
  private:
   struct Held {

@@ -57,8 +57,11 @@ void ProxySession::Close() {
     watch_ = nullptr;
   }
   fd_.reset();
+  const std::vector<RefusedRequest> refused = refused_.TakeAll();
+  auto next = refused.begin();  // Both go by ascending numbers.
   for (Exchange* exchange : std::exchange(in_flight_, {})) {
     const bool started = exchange->started();
+    const uint64_t number = exchange->number();
     if (exchange->done()) {
       host_->exchanges()->Written(exchange);
       continue;
@@ -66,6 +69,9 @@ void ProxySession::Close() {
     exchange->Orphan();
     if (!started) {
       exchange->Answer({});  // Nobody else will.
+    }
+    for (; next != refused.end() && next->number == number; ++next) {
+      exchange->OnFailure(next->part, Status::TryAgain(kSlotChangesOwner), /*sent=*/false);
     }
   }
   held_.clear();
@@ -116,7 +122,8 @@ bool ProxySession::HasRoom() const {
          (in_flight_.size() < limits.max_pipeline &&
           output_.size() + waiting_bytes_ < limits.max_output &&
           in_flight_.size() * reply_estimate_ < kExpectedOutputs * limits.max_output &&
-          lanes_.held() < kMaxHeld && !budget_.pressed());
+          request_bytes_ < kExpectedOutputs * limits.max_output && lanes_.held() < kMaxHeld &&
+          !budget_.pressed());
 }
 
 void ProxySession::ProcessInput() {
@@ -231,6 +238,8 @@ void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::strin
   if (host_->service()->diagnostics->slow_log.enabled()) {
     exchange->sample()->Take(spec, args);
   }
+  exchange->SetRequest(++last_number_, frame.size());
+  request_bytes_ += frame.size();
   in_flight_.push_back(exchange);
   if (spec.is_write()) {
     ++writes_in_flight_;
@@ -246,7 +255,30 @@ void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::strin
       return Hold(exchange, args, std::move(footprint));
     }
   }
-  host_->router()->Start(exchange, args, frame, frame.empty() ? nullptr : &input_, scope());
+  StartExchange(exchange, args, frame, scope());
+}
+
+void ProxySession::StartExchange(Exchange* exchange, CommandArgs args, std::string_view frame,
+                                 Router::Scope with_scope) {
+  Router* const router = host_->router();
+  const ReadBuffer* const source = frame.empty() ? nullptr : &input_;
+  if (!router->has_unproven()) [[likely]] {
+    return router->Start(exchange, args, frame, source, with_scope);
+  }
+  MovedSlots unproven;
+  for (const int slot : router->FootprintOf(*exchange->spec(), args).slots) {
+    unproven[static_cast<size_t>(slot)] = router->unproven()[static_cast<size_t>(slot)];
+  }
+  router->Start(exchange, args, frame, source, with_scope);
+  // An answer that came at once may have ended the exchange.
+  if (unproven.any() && IsInFlight(exchange) && !exchange->guards()) {
+    exchange->set_guards(lanes_.Guard(unproven, exchange->lane()));
+  }
+}
+
+bool ProxySession::IsInFlight(const Exchange* exchange) const {
+  return std::find(in_flight_.rbegin(), in_flight_.rend(), exchange) != in_flight_.rend() &&
+         !exchange->done();
 }
 
 bool ProxySession::MayReadFromReplica(const CommandSpec& spec) const {
@@ -292,18 +324,80 @@ void ProxySession::Hold(Exchange* exchange, CommandArgs args, Footprint footprin
 }
 
 void ProxySession::StartHeld() {
-  for (const uint64_t id : lanes_.TakeReady()) {
+  for (const uint64_t id : lanes_.TakeReady(host_->router()->unproven())) {
     const HeldRequest held = std::move(held_.extract(id).mapped());
     waiting_bytes_ -= held.bytes;
     const std::vector<std::string_view> args(held.words.begin(), held.words.end());
     Exchange* const exchange = held.exchange;
-    host_->router()->Start(exchange, args, {}, nullptr, held.scope);
-    // An answer that came at once may have ended the exchange.
-    if (from_replicas_ &&
-        std::find(in_flight_.begin(), in_flight_.end(), exchange) != in_flight_.end() &&
-        !exchange->done()) {
+    StartExchange(exchange, args, {}, held.scope);
+    if (from_replicas_ && IsInFlight(exchange) && !exchange->guards()) {
       exchange->set_guards(lanes_.Guard(kAllSlots, exchange->lane()));
     }
+  }
+}
+
+bool ProxySession::OnRefused(Exchange* exchange, uint32_t part, std::string_view error) {
+  const int64_t now_ms = host_->loop()->now_ms();
+  const int64_t give_up_ms = exchange->started_micros() / 1000 + host_->limits().max_wait_ms;
+  const std::vector<std::string_view> words = Split(error, ' ');  // What, slot, owner or epoch.
+  int64_t slot = 0;
+  if (now_ms >= give_up_ms || words.size() < 3 || !ParseInt64(words[1], &slot) || slot < 0 ||
+      slot >= kSlotCount) {
+    return false;
+  }
+  ++host_->counters()->refused_requests;
+  RefusedRequest refused = {.number = exchange->number(),
+                            .part = part,
+                            .is_write = exchange->spec()->is_write(),
+                            .slots = host_->router()->SlotsOf(*exchange, part).slots,
+                            .slot = static_cast<int>(slot),
+                            .owner = words[0] == "MOVED" ? std::string(words[2]) : "",
+                            .generation = exchange->generation(),
+                            .since_ms = now_ms,
+                            .give_up_ms = give_up_ms};
+  MovedSlots moved;
+  for (const int touched : refused.slots) {
+    moved.set(static_cast<size_t>(touched));
+  }
+  if (exchange->guards()) {
+    lanes_.Move(moved);
+  } else {
+    exchange->set_guards(lanes_.Guard(moved, exchange->lane()));
+  }
+  refused_.Add(std::move(refused));
+  host_->MarkDirty(this);
+  return true;
+}
+
+void ProxySession::RetryRefused() {
+  Router* const router = host_->router();
+  std::map<uint64_t, Exchange*> exchanges;
+  std::vector<RedirectBook::InFlight> in_flight;
+  for (Exchange* exchange : in_flight_) {
+    if (!exchange->started() || exchange->done()) {
+      continue;
+    }
+    exchanges.emplace(exchange->number(), exchange);
+    if (refused_.CountOf(exchange->number()) < exchange->parts_left()) {
+      in_flight.push_back({exchange->number(), exchange->lane()});
+    }
+  }
+  const RedirectBook::Ready ready = refused_.TakeReady(router->generation(), in_flight,
+                                                       host_->loop()->now_ms(), router->unproven());
+  failing_refused_ = true;
+  for (const RefusedRequest& refused : ready.fail) {
+    exchanges[refused.number]->OnFailure(refused.part, Status::TryAgain(kSlotChangesOwner),
+                                         /*sent=*/false);
+  }
+  failing_refused_ = false;
+  for (const RefusedRequest& refused : ready.follow) {
+    host_->Follow(refused.slot, refused.owner);
+  }
+  for (const RefusedRequest& refused : ready.send) {
+    router->Resend(exchanges[refused.number], refused.part);
+  }
+  if (!refused_.empty()) {
+    host_->RetryLater(this);
   }
 }
 
@@ -371,6 +465,22 @@ void ProxySession::RefuseLargeRequest() {
   host_->MarkDirty(this);
 }
 
+void ProxySession::OnPart(Exchange* exchange, uint32_t part, size_t bytes) {
+  waiting_bytes_ += bytes;
+  NoteExecuted(exchange, part, /*failed=*/bytes == 0);
+}
+
+void ProxySession::NoteExecuted(Exchange* exchange, uint32_t part, bool failed) {
+  Router* const router = host_->router();
+  if (router->has_unproven() && !failed && !exchange->from_replica()) {
+    router->Prove(*exchange, part);
+  }
+  if (!refused_.empty() && !failing_refused_) {
+    refused_.OnExecuted(exchange->number(), router->SlotsOf(*exchange, part),
+                        exchange->spec()->is_write());
+  }
+}
+
 OutputQueue* ProxySession::DirectOutput(const Exchange* exchange) {
   const bool next = !in_flight_.empty() && in_flight_.front() == exchange;
   return next && !exchange->muted() ? &output_ : nullptr;
@@ -387,6 +497,10 @@ void ProxySession::OnDone(Exchange* exchange, bool written) {
   if (exchange->spec()->is_write()) {
     --writes_in_flight_;
     last_write_ms_ = host_->loop()->now_ms();
+  }
+  request_bytes_ -= exchange->request_size();
+  if (!exchange->has_parts()) {
+    NoteExecuted(exchange, 0, exchange->failed());
   }
   waiting_bytes_ -= exchange->part_bytes();
   if (exchange->guards()) {
@@ -421,6 +535,9 @@ void ProxySession::OnTurnEnd() {
   }
   AdoptTable(from_replicas_ && host_->router()->has_readers());
   StartHeld();
+  if (!refused_.empty()) {
+    RetryRefused();
+  }
   WriteFinished();
   Flush();
   if (!closed_ && starved_ && HasRoom()) {

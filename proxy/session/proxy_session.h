@@ -26,6 +26,7 @@
 #include "common/net/event_loop.h"
 #include "common/resp/request_parser.h"
 #include "common/service/connection_commands.h"
+#include "proxy/route/redirect_book.h"
 #include "proxy/route/router.h"
 
 namespace kvs {
@@ -38,6 +39,7 @@ struct SessionLimits {
   size_t max_output = 1 << 20;        // Unsent and waiting reply bytes.
   size_t max_memory = 1 << 30;        // Of input and replies; beyond, replies are dropped.
   int64_t max_staleness_ms = 10'000;  // Of what a replica answers.
+  int64_t max_wait_ms = 1000;         // For a refused slot's owner, from the request's beginning.
 };
 
 struct SessionCounters {
@@ -47,6 +49,7 @@ struct SessionCounters {
   uint64_t protocol_errors = 0;
   uint64_t error_replies = 0;
   uint64_t dropped_replies = 0;
+  uint64_t refused_requests = 0;  // By nodes, or parts of them.
 };
 
 // What a session needs of its loop.
@@ -67,6 +70,10 @@ class SessionHost {
   virtual void OnClosed(ProxySession* session) = 0;
   // Calls session->Resume() when the pause of the clients is over.
   virtual void ResumeAfterPause(ProxySession* session) = 0;
+  // Marks the session dirty in a moment: it has refused requests to send again.
+  virtual void RetryLater(ProxySession* session) = 0;
+  // See Router::Follow().
+  virtual void Follow(int slot, std::string_view owner) = 0;
   // The session's command may have begun or ended its monitoring.
   virtual void UpdateMonitor(ProxySession* session) = 0;
 };
@@ -89,8 +96,9 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   void Close();
 
   bool Admit(size_t bytes) override;
-  void OnPart(size_t bytes) override { waiting_bytes_ += bytes; }
+  void OnPart(Exchange* exchange, uint32_t part, size_t bytes) override;
   OutputQueue* DirectOutput(const Exchange* exchange) override;
+  bool OnRefused(Exchange* exchange, uint32_t part, std::string_view error) override;
   void OnDone(Exchange* exchange, bool written) override;
 
   bool dirty() const { return dirty_; }
@@ -134,6 +142,15 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   void Hold(Exchange* exchange, CommandArgs args, Footprint footprint);
   // Sends what was held and waits for nothing any more.
   void StartHeld();
+  // Hands the exchange to the router.  If an owner may not know its slots yet, what comes behind it
+  // waits for its answer.
+  void StartExchange(Exchange* exchange, CommandArgs args, std::string_view frame,
+                     Router::Scope with_scope);
+  bool IsInFlight(const Exchange* exchange) const;
+  // The exchange, or a part of it, has been executed, or (`failed`) may have been.
+  void NoteExecuted(Exchange* exchange, uint32_t part, bool failed);
+  // Sends refused requests again, or fails them, if it is time to.
+  void RetryRefused();
   Router::Scope scope() const {
     return client_.knows_topology ? Router::Scope::kShare : Router::Scope::kAll;
   }
@@ -164,6 +181,10 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   SlotLanes lanes_;
   std::map<uint64_t, HeldRequest> held_;  // By ascending number, which lanes_ knows them by.
   uint64_t last_held_ = 0;
+  RedirectBook refused_;
+  bool failing_refused_ = false;
+  uint64_t last_number_ = 0;  // Of an exchange.
+  size_t request_bytes_ = 0;  // Of the requests in flight, which may be needed again.
   size_t waiting_bytes_ = 0;  // Of replies that wait for earlier ones, and of held requests.
   size_t reply_estimate_ = kFirstEstimate;  // The size of replies lately, rather too large.
   std::string scratch_;

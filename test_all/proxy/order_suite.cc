@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -12,6 +14,7 @@
 #include "common/base/random.h"
 #include "common/base/strings.h"
 #include "common/resp/resp_writer.h"
+#include "common/slot/slot.h"
 #include "test_all/harness/fake_config_server.h"
 #include "test_all/harness/settings.h"
 #include "test_all/harness/wait.h"
@@ -58,6 +61,15 @@ class SharedData {
     return reply;
   }
 
+  // A request of the node's is not executed.
+  std::string Refuse(size_t node, const Words& keys, const std::string& refusal) KVS_EXCLUDES(mu_) {
+    const MutexLock lock(&mu_);
+    for (const std::string& key : keys) {
+      --waiting_[key][node];
+    }
+    return refusal;
+  }
+
   // How often a key had requests waiting at two nodes.
   int met() const KVS_EXCLUDES(mu_) {
     const MutexLock lock(&mu_);
@@ -80,14 +92,21 @@ class SharedData {
   int met_ KVS_GUARDED_BY(mu_) = 0;
 };
 
-// A node that takes its time: it executes in the order of arrival, a random while later.
+// A node that takes its time: it executes in the order of arrival, a random while later.  It
+// refuses what is not its own by the map that it knows, if it knows one.
 class SlowNode {
  public:
+  using Owners = std::vector<uint16_t>;  // By block, as FakeConfigServer publishes them.
+
   SlowNode(size_t index, SharedData* data)
       : index_(index),
         data_(data),
         server_([this](FakePeer* peer, const Words& request) { OnRequest(peer, request); }) {}
   uint16_t port() const { return server_.port(); }
+  void Learn(const Owners& owners) {
+    server_.Run([&] { owners_ = owners; });
+  }
+  int refusals() const { return refusals_; }
 
  private:
   void OnRequest(FakePeer* peer, const Words& request) {
@@ -104,15 +123,31 @@ class SlowNode {
   void ExecuteOne(uint64_t id) {
     const auto [request, keys] = std::move(queues_[id].front());
     queues_[id].pop_front();
-    const std::string reply = data_->Execute(index_, request, keys);
+    const std::string refusal = RefusalOf(keys);
+    const std::string reply = refusal.empty() ? data_->Execute(index_, request, keys)
+                                              : data_->Refuse(index_, keys, refusal);
     if (FakePeer* peer = server_.Find(id)) {
       peer->Send(reply);
     }
   }
 
+  std::string RefusalOf(const Words& keys) {
+    for (const std::string& key : keys) {
+      const size_t block = FakeConfigServer::BlockOf(key);
+      if (!owners_.empty() && owners_[block] != port()) {
+        ++refusals_;
+        return "-MOVED " + std::to_string(SlotOf(key)) +
+               " 127.0.0.1:" + std::to_string(owners_[block]) + "\r\n";
+      }
+    }
+    return "";
+  }
+
   const size_t index_;
   SharedData* const data_;
   Random random_ = Random::FromKernel();
+  Owners owners_;
+  std::atomic<int> refusals_{0};
   std::map<uint64_t, std::deque<std::pair<Words, Words>>> queues_;  // By connection.
   FakeServer server_;
 };
@@ -126,6 +161,10 @@ class StrictClient {
   bool done() const { return done_; }
   // After done(): what was wrong first, or nothing.
   const std::string& mistake() const { return mistake_; }
+  // Of commands with one key, and with several.
+  int refusals() const { return refusals_; }
+  int multi_key_replies() const { return multi_key_replies_; }
+  int multi_key_refusals() const { return multi_key_refusals_; }
 
  private:
   static constexpr int kDepth = 150;
@@ -143,23 +182,19 @@ class StrictClient {
 
   void RunOne(RespClient* client) {
     std::string bytes;
-    std::vector<std::string> expected;
-    Words sent;
+    std::vector<Words> sent;
     for (int i = 0; i < kDepth; ++i) {
-      const Words request = Next(&expected);
-      sent.push_back(request[0] + " " + request[1]);
-      bytes += EncodeWords(request);
+      sent.push_back(Next());
+      bytes += EncodeWords(sent.back());
     }
-    const auto found = client->Pipeline(bytes, expected.size(),
-                                        [this] { return size_t{1} + random_.Uniform(700); });
+    const auto found =
+        client->Pipeline(bytes, sent.size(), [this] { return size_t{1} + random_.Uniform(700); });
     if (!found.ok()) {
       mistake_ = found.status().ToString();
       return;
     }
-    for (size_t i = 0; i < expected.size() && mistake_.empty(); ++i) {
-      if ((*found)[i] != expected[i]) {
-        mistake_ = sent[i] + ": " + (*found)[i] + " instead of " + expected[i];
-      }
+    for (size_t i = 0; i < sent.size() && mistake_.empty(); ++i) {
+      Judge(sent[i], (*found)[i]);
     }
   }
 
@@ -167,29 +202,52 @@ class StrictClient {
     return "client" + std::to_string(number_) + ":" + std::to_string(random_.Uniform(20));
   }
 
-  Words Next(std::vector<std::string>* expected) {
-    expected->emplace_back();
-    RespWriter writer(2, &expected->back());
+  Words Next() {
     if (random_.OneIn(8)) {
       Words request = {"mget"};
       for (uint64_t n = 1 + random_.Uniform(6); n > 0; --n) {
         request.push_back("a" + RandomKey());
       }
-      writer.Array(request.size() - 1);
-      for (size_t i = 1; i < request.size(); ++i) {
-        writer.Bulk(texts_[request[i]]);
-      }
       return request;
     }
     if (random_.OneIn(2)) {
-      const std::string key = "i" + RandomKey();
-      writer.Integer(++numbers_[key]);
-      return {"incr", key};
+      return {"incr", "i" + RandomKey()};
     }
-    const std::string key = "a" + RandomKey();
-    const std::string piece = std::to_string(random_.Uniform(10)) + ",";
-    writer.Integer(static_cast<int64_t>(texts_[key].append(piece).size()));
-    return {"append", key, piece};
+    return {"append", "a" + RandomKey(), std::to_string(random_.Uniform(10)) + ","};
+  }
+
+  // What is refused with TRYAGAIN, as a whole or in part, has not been executed.
+  void Judge(const Words& request, const std::string& reply) {
+    constexpr std::string_view kTryAgain = "-TRYAGAIN ";
+    multi_key_replies_ += request[0] == "mget" ? 1 : 0;
+    if (reply.find(kTryAgain) != std::string::npos) {
+      ++(request[0] == "mget" ? multi_key_refusals_ : refusals_);
+      if (request[0] != "mget" || reply.starts_with(kTryAgain)) {
+        return;
+      }
+    }
+    std::string expected;
+    RespWriter writer(2, &expected);
+    if (request[0] == "incr") {
+      writer.Integer(++numbers_[request[1]]);
+    } else if (request[0] == "append") {
+      writer.Integer(static_cast<int64_t>(texts_[request[1]].append(request[2]).size()));
+    } else {
+      writer.Array(request.size() - 1);
+      for (size_t i = 1; i < request.size(); ++i) {
+        const std::string error =
+            reply.substr(std::min(expected.size(), reply.size()), kTryAgain.size());
+        if (error == kTryAgain) {
+          expected += reply.substr(expected.size(),
+                                   reply.find('\n', expected.size()) + 1 - expected.size());
+        } else {
+          writer.Bulk(texts_[request[i]]);
+        }
+      }
+    }
+    if (reply != expected) {
+      mistake_ = request[0] + " " + request[1] + ": " + reply + " instead of " + expected;
+    }
   }
 
   const int number_;
@@ -197,6 +255,9 @@ class StrictClient {
   std::map<std::string, std::string> texts_;
   std::map<std::string, int64_t> numbers_;
   std::string mistake_;
+  int refusals_ = 0;
+  int multi_key_replies_ = 0;
+  int multi_key_refusals_ = 0;
   std::atomic<bool> done_{false};
   Thread thread_;
 };
@@ -219,13 +280,25 @@ class OrderTest : public testing::Test {
   }
 
   // Gives a third of the blocks to other ones of the first `nodes` nodes.
-  void MoveBlocks(size_t nodes) {
+  void ChooseOwners(size_t nodes) {
     for (uint16_t& owner : owners_) {
       if (owner == 0 || random_.OneIn(3) || (nodes < kNodes && owner == nodes_.back()->port())) {
         owner = nodes_[random_.Uniform(nodes)]->port();
       }
     }
+  }
+  void MoveBlocks(size_t nodes) {
+    ChooseOwners(nodes);
     config_.Publish(owners_);
+  }
+  void StartClients() {
+    for (int i = 0; i < 4; ++i) {
+      clients_.push_back(std::make_unique<StrictClient>(i, proxy_->port(), random_.Next()));
+    }
+  }
+  bool AllDone() const {
+    return std::all_of(clients_.begin(), clients_.end(),
+                       [](const auto& client) { return client->done(); });
   }
 
   TempDir dir_;
@@ -236,30 +309,90 @@ class OrderTest : public testing::Test {
   FakeConfigServer config_{dir_};
   std::vector<uint16_t> owners_ = std::vector<uint16_t>(FakeConfigServer::kBlocks);
   std::unique_ptr<Server> proxy_;
+  std::vector<std::unique_ptr<StrictClient>> clients_;
 };
 
 // Blocks of slots go back and forth, now and then a node leaves the map with requests in flight.
 TEST_F(OrderTest, MovingSlotsChangeNoReplyAndRepeatNothing) {
   SCOPED_TRACE("seed " + std::to_string(seed_));
-  std::vector<std::unique_ptr<StrictClient>> clients;
-  for (int i = 0; i < 4; ++i) {
-    clients.push_back(std::make_unique<StrictClient>(i, proxy_->port(), random_.Next()));
-  }
-  const auto all_done = [&clients] {
-    return std::all_of(clients.begin(), clients.end(),
-                       [](const auto& client) { return client->done(); });
-  };
+  StartClients();
   const uint64_t first_epoch = config_.epoch();
   ASSERT_TRUE(WaitUntil(120'000, [&] {
     MoveBlocks(random_.OneIn(4) ? kNodes - 1 : kNodes);
-    return all_done();
+    return AllDone();
   }));
-  for (const auto& client : clients) {
+  for (const auto& client : clients_) {
     EXPECT_EQ(client->mistake(), "");
+    EXPECT_EQ(client->refusals() + client->multi_key_refusals(), 0);
   }
   EXPECT_EQ(data_.met(), 0) << "requests for one key waited at two nodes";
   EXPECT_GT(data_.keys_served_by_several(), 20);
   EXPECT_GT(config_.epoch() - first_epoch, 20U);
+}
+
+// The nodes know the map too, and refuse what is not theirs; each of them and the proxy learns a
+// change at another moment.  Clients do not notice.
+TEST_F(OrderTest, ANodeThatRefusesASlotCorrectsTheProxy) {
+  SCOPED_TRACE("seed " + std::to_string(seed_));
+  for (const auto& node : nodes_) {
+    node->Learn(owners_);
+  }
+  StartClients();
+  std::deque<std::function<void()>> steps;
+  EXPECT_TRUE(WaitUntil(120'000, [&] {
+    if (steps.empty()) {
+      ChooseOwners(kNodes);
+      steps.emplace_back([&] { config_.Publish(owners_); });
+      for (const auto& node : nodes_) {
+        steps.emplace_back([&] { node->Learn(owners_); });
+      }
+      for (size_t i = steps.size(); i > 1; --i) {
+        std::swap(steps[i - 1], steps[random_.Uniform(i)]);
+      }
+      for (int rest = 0; rest < 20; ++rest) {
+        steps.emplace_back([] {});
+      }
+    }
+    steps.front()();
+    steps.pop_front();
+    return AllDone();
+  }));
+  int refusals = 0;
+  for (const auto& node : nodes_) {
+    refusals += node->refusals();
+  }
+  EXPECT_GT(refusals, 50);
+  for (const auto& client : clients_) {
+    EXPECT_EQ(client->mistake(), "");
+    EXPECT_EQ(client->refusals(), 0);
+    // A node refuses keys of several slots together; what it executed behind them for one that it
+    // still owns has overtaken them.
+    EXPECT_LT(client->multi_key_refusals(), client->multi_key_replies() / 20 + 3);
+  }
+  EXPECT_EQ(data_.met(), 0) << "requests for one key waited at two nodes";
+}
+
+// Nobody tells the proxy about the change but the nodes.
+TEST_F(OrderTest, WithoutAConfigServerTheNodesCorrectTheProxy) {
+  SCOPED_TRACE("seed " + std::to_string(seed_));
+  for (const auto& node : nodes_) {
+    node->Learn(owners_);
+  }
+  for (int round = 0; round < 3; ++round) {
+    ChooseOwners(kNodes);
+    for (const auto& node : nodes_) {
+      node->Learn(owners_);
+    }
+    RespClient client = proxy_->Connect();
+    for (int i = 0; i < 50; ++i) {
+      const std::string key = "round" + std::to_string(round) + ":" + std::to_string(i);
+      EXPECT_EQ(client.Ask({"incr", key}), "1") << key;
+      EXPECT_EQ(client.Ask({"append", key, "0"}), "2") << key;
+    }
+    const std::string keys =
+        client.Ask({"mget", "round" + std::to_string(round) + ":0", "b", "c", "d"});
+    EXPECT_EQ(keys.find("TRYAGAIN"), std::string::npos) << keys;
+  }
 }
 
 }  // namespace
