@@ -167,6 +167,7 @@ void ProxyWorker::BeginStop() {
 void ProxyWorker::SetTable(RouteTablePtr table) {
   loop_.PostAlways([this, table = std::move(table)]() mutable {
     router_.SetTable(std::move(table));
+    followed_ms_.clear();
     prober_.OnTable();
     sessions_.ForEach([this](ProxySession* session) { MarkDirty(session); });
   });
@@ -229,21 +230,29 @@ void ProxyWorker::MarkDirty(ProxySession* session) {
 }
 
 void ProxyWorker::RetryLater(ProxySession* session) {
-  if (std::find(retrying_.begin(), retrying_.end(), session) == retrying_.end()) {
+  if (!session->retrying()) {
+    session->set_retrying(true);
     retrying_.push_back(session);
   }
   if (retry_timer_ == kNoTimer) {
     retry_timer_ = loop_.After(kRetryRefusedMs, [this] {
       retry_timer_ = kNoTimer;
       for (ProxySession* waiting : std::exchange(retrying_, {})) {
+        waiting->set_retrying(false);
         MarkDirty(waiting);
       }
     });
   }
 }
 
+// Two nodes that both say it is the other make no more of this than one try after the other.
 void ProxyWorker::Follow(int slot, std::string_view owner) {
+  const auto last = followed_ms_.find(slot);
+  if (last != followed_ms_.end() && loop_.now_ms() - last->second < RedirectBook::kPatienceMs) {
+    return;
+  }
   if (router_.Follow(slot, owner)) {
+    followed_ms_[slot] = loop_.now_ms();
     prober_.OnTable();
     sessions_.ForEach([this](ProxySession* session) { MarkDirty(session); });
   }

@@ -103,6 +103,7 @@ class ProxyWorker : public SessionHost, public TurnHook {
   std::vector<ProxySession*> dirty_;
   std::vector<ProxySession*> retrying_;  // While retry_timer_ runs.
   TimerId retry_timer_ = kNoTimer;
+  std::map<int, int64_t> followed_ms_;  // When Follow() last changed the table for a slot.
   OnFailure on_failure_;
   std::map<NodeAddress, int> reported_failures_;
   Thread thread_;

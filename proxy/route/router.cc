@@ -415,11 +415,12 @@ bool Router::Follow(int slot, std::string_view owner) {
   const auto& shards = table_->shards;
   const auto found =
       address.ok() ? std::find(shards.begin(), shards.end(), *address) : shards.end();
-  if (found == shards.end()) {
+  const auto shard = static_cast<int16_t>(found - shards.begin());
+  if (found == shards.end() || table_->slot_to_shard[static_cast<size_t>(slot)] == shard) {
     return false;
   }
   auto table = std::make_shared<RouteTable>(*table_);
-  table->slot_to_shard[static_cast<size_t>(slot)] = static_cast<int16_t>(found - shards.begin());
+  table->slot_to_shard[static_cast<size_t>(slot)] = shard;
   SetTable(std::move(table));
   return true;
 }

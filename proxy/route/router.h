@@ -59,7 +59,7 @@ class Router {
   // Returns the slots of a request that was sent, or of one part; every slot if it was not kept.
   Footprint SlotsOf(const Exchange& exchange, uint32_t part) const;
   // Believes a node that refused a request for the slot: its owner is another shard of the table,
-  // until the next table.  Returns false for an owner that the table does not have.
+  // until the next table.  Returns whether that is news; never for an owner that the table lacks.
   bool Follow(int slot, std::string_view owner);
   // Changes with the table.
   uint64_t generation() const { return generation_; }

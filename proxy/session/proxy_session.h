@@ -103,6 +103,9 @@ class ProxySession : public IoHandler, public ExchangeOwner {
 
   bool dirty() const { return dirty_; }
   void set_dirty(bool dirty) { dirty_ = dirty; }
+  // Whether its host is going to mark it dirty; see SessionHost::RetryLater().
+  bool retrying() const { return retrying_; }
+  void set_retrying(bool retrying) { retrying_ = retrying; }
   ClientState* client() { return &client_; }
   // Whether it hears of a move; see AppendMoving().
   bool hears_of_moving() const { return client_.wants_moving() && client_.protocol >= 3; }
@@ -194,6 +197,7 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   bool eof_ = false;      // The client has closed its side.
   bool starved_ = false;  // Whole requests may wait in the input for room.
   bool dirty_ = false;
+  bool retrying_ = false;
   bool paused_ = false;  // By CLIENT PAUSE.
   bool muted_ = false;   // The reply of the command that runs is to be dropped.
   bool closing_ = false;
