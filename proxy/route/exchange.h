@@ -28,7 +28,7 @@ class Exchange;
 struct RequestTimes {
   int64_t arrived = 0;   // Its last bytes were read.
   int64_t parsed = 0;    // It was taken out of the input.
-  int64_t routed = 0;    // It was sent, or joined the output of a link; first, if more than once.
+  int64_t routed = 0;    // It was handed to the router, for the first time.
   int64_t answered = 0;  // The last reply that it waited for had come.
 };
 

@@ -190,6 +190,19 @@ TEST_F(StagesTest, ARequestThatThePauseHoldsIsClient) {
   ExpectOnly({"client", "node"}, stages);
 }
 
+TEST_F(StagesTest, ARequestForWhichTheSessionHasNoRoomIsClient) {
+  ASSERT_EQ(admin_.Ask({"config", "set", "max-pipeline", "1"}), "OK");
+  const std::string late = KeyOn(0, "late");
+  const std::string other = KeyOn(1, "other");
+  ASSERT_EQ(client_.Do({"get", other})->text, other);
+  ASSERT_TRUE(client_.Send(EncodeWords({"get", late}) + EncodeWords({"get", other})).ok());
+  ASSERT_EQ(*client_.ReadFrame(), BulkOf(late));
+  ASSERT_EQ(*client_.ReadFrame(), BulkOf(other));
+  Stages stages = StagesOf(other);
+  EXPECT_GE(stages["client"], kDelayMicros);
+  ExpectOnly({"client", "node"}, stages);
+}
+
 // The client's later request for the slot has to wait until the former owner has answered.
 TEST_F(StagesTest, ARequestForASlotThatChangesItsOwnerIsClient) {
   const std::string first = KeyOn(0, "first");
