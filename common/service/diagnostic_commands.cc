@@ -61,8 +61,11 @@ void SlowLogStages(ConnectionCall* call) {
   for (const SlowLogEntry& entry : *entries) {
     const StageTimes& times = entry.times;
     const std::pair<std::string_view, int64_t> stages[] = {
-        {"queue", times.queue},   {"lock", times.lock},   {"engine", times.engine},
-        {"commit", times.commit}, {"fsync", times.fsync}, {"node", times.node}};
+        {"client", times.client}, {"queue", times.queue + times.unsent},
+        {"lock", times.lock},     {"engine", times.engine},
+        {"commit", times.commit}, {"fsync", times.fsync},
+        {"link", times.link},     {"node", times.node},
+        {"merge", times.merge}};
     reply->Array(2);
     reply->Integer(entry.id);
     reply->Map(std::size(stages));

@@ -4,11 +4,10 @@
 
 namespace kvs {
 
-// What waited for a commit or for an fsync is no fault of the command; these are events themselves.
+// Commits and fsyncs are events themselves.
 int64_t Diagnostics::KeepSlow(const CommandSpec& spec, std::vector<std::string> args,
                               const StageTimes& times, const ClientInfo& client, Clock* clock) {
-  OnEvent(spec.Has(Cmd::kFast) ? "fast-command" : "command",
-          times.total() - times.commit - times.fsync, clock);
+  OnEvent(spec.Has(Cmd::kFast) ? "fast-command" : "command", times.own(), clock);
   if (!slow_log.IsSlow(times.total())) {
     return kNoEntry;
   }

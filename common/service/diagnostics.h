@@ -29,7 +29,7 @@ class Diagnostics {
   // its entry in the slow log.
   int64_t OnCommand(const CommandSpec& spec, CommandArgs args, const StageTimes& times,
                     const ClientInfo& client, Clock* clock) {
-    if (IsSlow(times)) [[unlikely]] {
+    if (IsSlow(times.total())) [[unlikely]] {
       return KeepSlow(spec, SlowLogArguments(spec, args), times, client, clock);
     }
     return kNoEntry;
@@ -37,10 +37,12 @@ class Diagnostics {
   // As above for a command of which only a sample is left.
   void OnCommand(const CommandSample& sample, const StageTimes& times, const ClientInfo& client,
                  Clock* clock) {
-    if (IsSlow(times) && sample.spec() != nullptr) [[unlikely]] {
+    if (IsSlow(times.total()) && sample.spec() != nullptr) [[unlikely]] {
       KeepSlow(*sample.spec(), sample.Arguments(), times, client, clock);
     }
   }
+  // Whether a command that took so long in all may be kept, so that its stages are wanted.
+  bool IsSlow(int64_t micros) const { return slow_log.IsSlow(micros) || latency.IsSpike(micros); }
   // Something other than a command took so long.
   void OnEvent(std::string_view event, int64_t micros, Clock* clock) {
     if (latency.IsSpike(micros)) [[unlikely]] {
@@ -53,9 +55,6 @@ class Diagnostics {
   HotKeys hot_keys;
 
  private:
-  bool IsSlow(const StageTimes& times) const {
-    return slow_log.IsSlow(times.total()) || latency.IsSpike(times.total());
-  }
   int64_t KeepSlow(const CommandSpec& spec, std::vector<std::string> args, const StageTimes& times,
                    const ClientInfo& client, Clock* clock);
 };

@@ -71,6 +71,23 @@ TEST_F(DiagnosticsTest, TimesAreAddedToTheEntryThatTheyBelongTo) {
   EXPECT_EQ(Entries()[1].times.total(), 31);
 }
 
+// A pause or the replies before it are not what made the command slow.
+TEST_F(DiagnosticsTest, WaitingInTheSessionIsInTheLogButIsNoLatencyOfTheCommand) {
+  diagnostics_.slow_log.Configure(50'000, 10);
+  diagnostics_.latency.Configure(10);
+  CommandSample sample;
+  sample.Take(GetCommand(CommandId::kGet), std::vector<std::string_view>{"get", "a"});
+  StageTimes times = {
+      .client = 20'000, .unsent = 1000, .link = 2000, .node = 3000, .merge = 24'000};
+  diagnostics_.OnCommand(sample, times, client_, &clock_);
+  ASSERT_EQ(Entries().size(), 1u);
+  EXPECT_EQ(Entries()[0].times.total(), 50'000);
+  EXPECT_TRUE(diagnostics_.latency.Events().empty());
+  times.unsent += 4000;
+  diagnostics_.OnCommand(sample, times, client_, &clock_);
+  EXPECT_EQ(Event("fast-command").worst_ms, 10);
+}
+
 TEST_F(DiagnosticsTest, PasswordsAreNotShown) {
   diagnostics_.slow_log.Configure(0, 10);
   Run(CommandId::kAuth, {"auth", "user", "pass"}, 1);

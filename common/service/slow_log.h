@@ -19,16 +19,27 @@
 
 namespace kvs {
 
-// Where the time of a command went, in microseconds.
+// Where the time of a command went, in microseconds.  The stages of a request that a proxy sends to
+// nodes follow each other without a gap.
 struct StageTimes {
+  // Of what is executed here: on a node, and on a proxy what it answers itself.
   int64_t queue = 0;   // In the input, behind the requests of other clients.  Not in total().
   int64_t lock = 0;    // For other threads that held its keys.
   int64_t engine = 0;  // In the command itself: cache, LevelDB, the making of the reply.
   int64_t commit = 0;  // Until it was in the log.
   int64_t fsync = 0;   // From there until the log was as safe as `binlog-sync` wants it.
-  int64_t node = 0;    // A proxy's commands: until the nodes had answered.
+  // Of what a proxy sends to nodes.
+  int64_t client = 0;  // In the session, held back before anything was sent.
+  int64_t unsent = 0;  // In the output of the link to the node; shown as `queue`.
+  int64_t link = 0;    // Behind earlier requests on the same link.
+  int64_t node = 0;    // Until the node had answered.
+  int64_t merge = 0;   // Until the replies that were due before it had been written.
 
-  int64_t total() const { return lock + engine + commit + fsync + node; }
+  int64_t total() const {
+    return lock + engine + commit + fsync + client + unsent + link + node + merge;
+  }
+  // Without what is no fault of the command: the log's time, and that of the session's order.
+  int64_t own() const { return lock + engine + unsent + link + node; }
 };
 
 struct SlowLogEntry {

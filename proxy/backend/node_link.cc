@@ -75,17 +75,44 @@ Status NodeLink::Send(std::string_view request, ReplySink* sink, uint32_t tag) {
     KVS_RETURN_IF_ERROR(Admit());
   }
   output_.Append(request);
-  in_flight_.push_back({sink, tag, loop_->now_ms(), false});
-  ++stats_.requests;
+  Enqueue(sink, tag, request.size());
   return Status::Ok();
 }
 
 Status NodeLink::Send(const Slice& request, ReplySink* sink, uint32_t tag) {
   KVS_RETURN_IF_ERROR(Admit());
   output_.Append(request);
-  in_flight_.push_back({sink, tag, loop_->now_ms(), false});
-  ++stats_.requests;
+  Enqueue(sink, tag, request.size);
   return Status::Ok();
+}
+
+void NodeLink::Enqueue(ReplySink* sink, uint32_t tag, size_t bytes) {
+  queued_bytes_ += bytes;
+  in_flight_.push_back({sink, tag, kUnwritten, loop_->now_micros(), queued_bytes_});
+  ++unwritten_;
+  ++stats_.requests;
+}
+
+// What is left in the output ends with the latest request, and a greeting is before all of them.
+void NodeLink::NoteWritten() {
+  unwritten_ = std::min(unwritten_, in_flight_.size());  // A node may answer what it has not got.
+  while (unwritten_ > 0) {
+    Waiting& waiting = in_flight_[in_flight_.size() - unwritten_];
+    if (output_.size() > queued_bytes_ - waiting.end) {
+      return;
+    }
+    waiting.queued_micros = static_cast<uint32_t>(
+        std::min<int64_t>(loop_->now_micros() - waiting.sent_micros, kUnwritten - 1));
+    --unwritten_;
+  }
+}
+
+LinkWait NodeLink::WaitOf(const Waiting& waiting, bool first) const {
+  const int64_t now = loop_->now_micros();
+  const int64_t written =
+      waiting.queued_micros == kUnwritten ? now : waiting.sent_micros + waiting.queued_micros;
+  const int64_t turn = first ? std::max(written, last_reply_micros_) : now;
+  return {.queue = written - waiting.sent_micros, .link = turn - written};
 }
 
 void NodeLink::Dial() {
@@ -131,15 +158,18 @@ void NodeLink::SendHandshake() {
   output_.Clear();
   output_.Append(std::move(first));
   // As old as the oldest: deadlines are checked from the front.
-  const int64_t since = in_flight_.empty() ? loop_->now_ms() : in_flight_.front().sent_ms;
-  in_flight_.push_front({nullptr, 0, since, true});
+  const int64_t since = in_flight_.empty() ? loop_->now_micros() : in_flight_.front().sent_micros;
+  in_flight_.push_front({nullptr, 0, 0, since, 0});
+  greeting_ = true;
 }
 
 void NodeLink::Flush() {
   if (state_ != State::kReady || output_.empty()) {
     return;
   }
-  switch (output_.WriteTo(fd_.get())) {
+  const IoResult result = output_.WriteTo(fd_.get());
+  NoteWritten();
+  switch (result) {
     case IoResult::kProgress:
       blocked_ = false;
       loop_->SetInterest(watch_, kReadable);
@@ -198,13 +228,16 @@ void NodeLink::ReadReplies() {
     }
     const Waiting waiting = in_flight_.front();
     in_flight_.pop_front();
-    if (!waiting.handshake) {
-      failures_in_row_ = 0;
-    }
-    if (waiting.handshake) {
+    const LinkWait wait = WaitOf(waiting, /*first=*/true);
+    last_reply_micros_ = loop_->now_micros();
+    if (std::exchange(greeting_, false)) {
       OnHandshakeReply(input_.unread().substr(0, size));
-    } else if (waiting.sink != nullptr) {
-      waiting.sink->OnReply(waiting.tag, ReplyFrame(&input_, size));
+    } else {
+      failures_in_row_ = 0;
+      if (waiting.sink != nullptr) {
+        waiting.sink->set_link_wait(wait);
+        waiting.sink->OnReply(waiting.tag, ReplyFrame(&input_, size));
+      }
     }
     if (state_ == State::kReady) {
       input_.Consume(size);
@@ -220,6 +253,7 @@ void NodeLink::FailTooLarge(size_t limit, bool exhausted) {
   Waiting& waiting = in_flight_.front();
   if (ReplySink* sink = std::exchange(waiting.sink, nullptr)) {
     ++stats_.dropped_replies;
+    sink->set_link_wait(WaitOf(waiting, /*first=*/true));
     sink->OnFailure(waiting.tag,
                     Status::TooLarge(fmt::format(
                         "the reply of node {} is dropped: it has more than {} bytes{}", name_,
@@ -282,7 +316,7 @@ void NodeLink::CheckDeadlines() {
   for (Waiting& waiting : in_flight_) {
     // They are answered in order: while the node sends at all, those behind a large backlog wait
     // for it, within reason.
-    const int64_t age = now - waiting.sent_ms;
+    const int64_t age = now - waiting.sent_ms();
     const int64_t silence = std::min(age, now - last_heard_ms_);
     if (silence < options_->request_timeout_ms && age < kMaxWaits * options_->request_timeout_ms) {
       break;  // Those behind were sent later.
@@ -290,6 +324,7 @@ void NodeLink::CheckDeadlines() {
     late = true;
     if (ReplySink* sink = std::exchange(waiting.sink, nullptr)) {
       ++stats_.timeouts;
+      sink->set_link_wait(WaitOf(waiting, &waiting == &in_flight_.front()));
       sink->OnFailure(waiting.tag,
                       Status::Timeout(fmt::format("timeout: node {} did not answer within {} ms",
                                                   name_, options_->request_timeout_ms)),
@@ -298,7 +333,7 @@ void NodeLink::CheckDeadlines() {
   }
   silent_ = silent_ || (late && now - last_heard_ms_ >= options_->request_timeout_ms);
   if (late && now - last_heard_ms_ > 2 * options_->request_timeout_ms &&
-      now - in_flight_.front().sent_ms > 2 * options_->request_timeout_ms) {
+      now - in_flight_.front().sent_ms() > 2 * options_->request_timeout_ms) {
     Break(Status::Timeout("the node has stopped answering"));
   }
 }
@@ -334,10 +369,14 @@ void NodeLink::Break(const Status& status, bool quiet) {
   state_ = State::kWaiting;
   std::deque<Waiting> lost;
   lost.swap(in_flight_);
+  greeting_ = false;
+  unwritten_ = 0;
+  queued_bytes_ = 0;
   const Status failure = Unavailable();
   for (const Waiting& waiting : lost) {
     if (waiting.sink != nullptr) {
       ++stats_.failures;
+      waiting.sink->set_link_wait(WaitOf(waiting, &waiting == &lost.front()));
       waiting.sink->OnFailure(waiting.tag, failure, was_ready);
     }
   }

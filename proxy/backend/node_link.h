@@ -50,14 +50,26 @@ class ReplyFrame {
   size_t size_;
 };
 
+// How long a request waited before the node could turn to it, in microseconds of the loop's turns.
+struct LinkWait {
+  int64_t queue = 0;  // From Send() until the socket had taken all of it.
+  int64_t link = 0;   // From there until the reply before its own had come.
+};
+
 // Who sent a request.  Gets exactly one of the two calls for each Send() that returned OK.
 class ReplySink {
  public:
   virtual ~ReplySink() = default;
+  // Of the request whose reply or failure came last: the link notes it before each of the calls.
+  const LinkWait& link_wait() const { return link_wait_; }
+  void set_link_wait(const LinkWait& wait) { link_wait_ = wait; }
   virtual void OnReply(uint32_t tag, const ReplyFrame& frame) = 0;
   // kTimeout: it may have been executed; kUnavailable: `sent` tells whether it may have been;
   // kTooLarge: it has been executed, and its reply is dropped
   virtual void OnFailure(uint32_t tag, const Status& status, bool sent) = 0;
+
+ private:
+  LinkWait link_wait_;
 };
 
 struct LinkOptions {
@@ -114,11 +126,15 @@ class NodeLink : public IoHandler {
  private:
   enum class State : uint8_t { kIdle, kConnecting, kReady, kWaiting };
   struct Waiting {
-    ReplySink* sink;  // Null: given up, or our own handshake.
+    int64_t sent_ms() const { return sent_micros / 1000; }
+
+    ReplySink* sink;  // Null: given up, or our own greeting.
     uint32_t tag;
-    int64_t sent_ms;
-    bool handshake;
+    uint32_t queued_micros;  // Until it was written; kUnwritten before.
+    int64_t sent_micros;
+    uint64_t end;  // Bytes queued since the connection began, up to and with its own.
   };
+  static constexpr uint32_t kUnwritten = UINT32_MAX;
 
   // Whether a request may be queued without a further look.
   bool open() const {
@@ -127,6 +143,11 @@ class NodeLink : public IoHandler {
            output_.size() < options_->max_output_bytes;
   }
   Status Admit();
+  void Enqueue(ReplySink* sink, uint32_t tag, size_t bytes);
+  // Notes which requests the socket has taken.
+  void NoteWritten();
+  // `first`: nobody is before it.
+  LinkWait WaitOf(const Waiting& waiting, bool first) const;
   void Dial();
   void OnConnected();
   void SendHandshake();
@@ -162,6 +183,10 @@ class NodeLink : public IoHandler {
   ReplyScanner scanner_{ReplyLimits{.max_bytes = SIZE_MAX}};  // The option says what is kept.
   bool swallowing_ = false;  // The reply at the front of the input is being dropped.
   std::deque<Waiting> in_flight_;
+  bool greeting_ = false;          // The first in flight is our own greeting.
+  size_t unwritten_ = 0;           // So many at the end of in_flight_ are not written yet.
+  uint64_t queued_bytes_ = 0;      // Of requests, since the connection began.
+  int64_t last_reply_micros_ = 0;  // When the node last got rid of what was first in flight.
   LinkStats stats_;
 };
 

@@ -219,6 +219,151 @@ TEST_F(NodeLinkTest, TheKernelGivesUpASilentNode) {
 
 #endif
 
+// A link and a node on a loop whose clock only the test moves.
+class LinkWaitTest : public testing::Test {
+ protected:
+  // Notes the waits as "tag: queue link" in milliseconds.
+  class WaitSink : public ReplySink {
+   public:
+    void OnReply(uint32_t tag, const ReplyFrame& /*frame*/) override { Note(tag, ""); }
+    void OnFailure(uint32_t tag, const Status& /*status*/, bool /*sent*/) override {
+      Note(tag, "!");
+    }
+    std::vector<std::string> waits;
+
+   private:
+    void Note(uint32_t tag, std::string_view mark) {
+      waits.push_back(std::to_string(tag) + ":" + std::string(mark) + " " +
+                      std::to_string(link_wait().queue / 1000) + " " +
+                      std::to_string(link_wait().link / 1000));
+    }
+  };
+  using Waits = std::vector<std::string>;
+
+  LinkWaitTest() { options_.request_timeout_ms = 100; }
+  void Connect() {
+    Send(0);
+    RunUntil([&] { return node_.requests().size() == 1; });
+    Answer(1);
+    sink_.waits.clear();
+  }
+  void Send(uint32_t tag, size_t value_size = 1) {
+    std::string request;
+    EncodeRequest({"SET", "k", std::string(value_size, 'v')}, &request);
+    ASSERT_TRUE(link_.Send(request, &sink_, tag).ok());
+  }
+  // Lets `count` replies come, in one piece.
+  void Answer(size_t count) {
+    const size_t before = sink_.waits.size();
+    std::string replies;
+    for (size_t i = 0; i < count; ++i) {
+      replies += "+OK\r\n";
+    }
+    node_.SendUnasked(replies);
+    RunUntil([&] { return sink_.waits.size() == before + count; });
+  }
+  // The loop's turn is another one from now on.
+  void Pass(int64_t ms) {
+    clock_.AdvanceMicros(ms * 1000);
+    loop_.RunOnce(0);
+  }
+  template <typename Done>
+  void RunUntil(Done done) {
+    for (int i = 0; i < 5000 && !done(); ++i) {
+      if (link_.needs_flush()) {
+        link_.Flush();
+      }
+      loop_.RunOnce(1);
+    }
+    ASSERT_TRUE(done());
+  }
+
+  ManualClock clock_;
+  EventLoop loop_{"test", &clock_};
+  LinkOptions options_;
+  FakeNode node_{&loop_, [](const FakeNode::Args&) { return ""; }};
+  WaitSink sink_;
+  NodeLink link_{&loop_, node_.address(), &options_};
+};
+
+TEST_F(LinkWaitTest, ARequestWaitsInTheQueueUntilThereIsAConnection) {
+  Send(1);
+  clock_.AdvanceMicros(30'000);
+  RunUntil([&] { return node_.requests().size() == 1 && link_.in_flight() == 1; });
+  Pass(5);
+  Answer(1);
+  EXPECT_EQ(sink_.waits, Waits{"1: 30 0"});
+}
+
+TEST_F(LinkWaitTest, ARequestWaitsBehindTheGreeting) {
+  node_.set_greets(false);
+  Send(1);
+  RunUntil([&] { return node_.requests().size() == 1; });
+  Pass(40);
+  node_.SendUnasked("+OK\r\n");
+  RunUntil([&] { return link_.in_flight() == 1; });
+  Pass(7);
+  Answer(1);
+  EXPECT_EQ(sink_.waits, Waits{"1: 0 40"});
+}
+
+TEST_F(LinkWaitTest, ARequestWaitsBehindEarlierOnesUntilTheirRepliesHaveCome) {
+  Connect();
+  Send(1);
+  link_.Flush();
+  Pass(20);
+  Send(2);
+  Send(3);
+  RunUntil([&] { return node_.requests().size() == 4; });
+  Pass(10);
+  Answer(1);
+  Pass(5);
+  Answer(2);
+  // The third reply came together with the second, so all of its time was the second's.
+  EXPECT_EQ(sink_.waits, (Waits{"1: 0 0", "2: 0 10", "3: 0 15"}));
+  Pass(50);
+  Send(4);
+  link_.Flush();
+  Pass(30);
+  Answer(1);
+  EXPECT_EQ(sink_.waits.back(), "4: 0 0") << "nobody was before it";
+}
+
+TEST_F(LinkWaitTest, WhatTheSocketDoesNotTakeWaitsInTheQueueAndWhatItTookDoesNot) {
+  Connect();
+  Send(1);
+  Send(2, 32 << 20);
+  Send(3);
+  link_.Flush();
+  clock_.AdvanceMicros(25'000);
+  RunUntil([&] { return node_.requests().size() == 4; });
+  Answer(3);
+  EXPECT_EQ(sink_.waits, (Waits{"1: 0 0", "2: 25 0", "3: 25 0"}));
+}
+
+TEST_F(LinkWaitTest, FailuresTellTheirWaitsToo) {
+  Connect();
+  Send(1);
+  link_.Flush();
+  Pass(10);
+  Send(2);
+  link_.Flush();
+  Send(3);
+  Pass(200);
+  link_.CheckDeadlines();
+  EXPECT_EQ(sink_.waits, (Waits{"1:! 0 0", "2:! 0 200", "3:! 200 0"}));
+}
+
+TEST_F(LinkWaitTest, ABrokenLinkCountsAnew) {
+  Connect();
+  Send(1);
+  Send(2, 32 << 20);
+  link_.Flush();
+  Pass(10);
+  link_.Close(Status::Unavailable("test"));
+  EXPECT_EQ(sink_.waits, (Waits{"1:! 0 0", "2:! 10 0"}));
+}
+
 class LinkPoolTest : public NodeLinkTest {
  protected:
   template <typename Done>

@@ -475,7 +475,8 @@ Exchange* ExchangePool::New(ExchangeOwner* owner, const CommandSpec* spec, int p
   exchange->owner_ = owner;
   exchange->spec_ = spec;
   exchange->protocol_ = static_cast<uint8_t>(protocol);
-  exchange->started_micros_ = now_micros;
+  exchange->times_ = {now_micros, now_micros, now_micros, now_micros};
+  exchange->set_link_wait({});
   exchange->shape_ = Exchange::Shape::kForward;
   exchange->done_ = exchange->failed_ = exchange->muted_ = exchange->written_ = false;
   exchange->started_ = exchange->guards_ = false;

@@ -27,6 +27,14 @@ class Exchange;
 // What a client hears when a slot has no settled owner for too long; with the code TRYAGAIN.
 inline constexpr std::string_view kSlotChangesOwner = "the slot is changing its owner, try again";
 
+// When a request went from one stage to the next, in microseconds of the loop's turns.
+struct RequestTimes {
+  int64_t arrived = 0;   // Its last bytes were read.
+  int64_t parsed = 0;    // It was taken out of the input.
+  int64_t routed = 0;    // It was handed to the router, for the first time.
+  int64_t answered = 0;  // The last reply that it waited for had come.
+};
+
 // The session that waits for an exchange.
 class ExchangeOwner {
  public:
@@ -84,7 +92,8 @@ class Exchange final : public ReplySink {
   size_t held_bytes() const { return reply_.size + text_.size() + body_.size(); }
   // Bytes of its parts, which OnPart() has told of.
   size_t part_bytes() const { return part_bytes_; }
-  int64_t started_micros() const { return started_micros_; }
+  // The session's notes; New() says that all is now.
+  RequestTimes* times() { return &times_; }
   const CommandSpec* spec() const { return spec_; }
   bool failed() const { return failed_; }
   // Nobody is to see the reply; the session still waits for it.
@@ -148,7 +157,7 @@ class Exchange final : public ReplySink {
   ExchangePool* pool_ = nullptr;
   ExchangeOwner* owner_ = nullptr;
   const CommandSpec* spec_ = nullptr;
-  int64_t started_micros_ = 0;
+  RequestTimes times_;
   CommandSample sample_;
   Shape shape_ = Shape::kForward;
   uint8_t protocol_ = 2;

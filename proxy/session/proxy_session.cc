@@ -9,6 +9,7 @@
 #include "common/base/logging.h"
 #include "common/base/strings.h"
 #include "common/net/socket.h"
+#include "proxy/session/request_stages.h"
 
 namespace kvs {
 namespace {
@@ -63,6 +64,7 @@ void ProxySession::Close() {
     const bool started = exchange->started();
     const uint64_t number = exchange->number();
     if (exchange->done()) {
+      NoteTimes(exchange);
       host_->exchanges()->Written(exchange);
       continue;
     }
@@ -101,6 +103,9 @@ void ProxySession::OnReady(bool readable, bool writable) {
   host_->counters()->input_bytes += input_.size() - before;
   ClientInfo::Bump(&client_.info->total_input, input_.size() - before);
   NoteActivity();
+  if (!starved_) {
+    read_micros_ = host_->loop()->now_micros();
+  }
   ProcessInput();
   if (!closed_ && !starved_ && input_.size() > kLargeInput && budget_.exhausted()) {
     RefuseLargeRequest();
@@ -232,6 +237,7 @@ void ProxySession::RefuseUnknown(CommandArgs args, std::string_view error) {
 void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::string_view frame) {
   Exchange* exchange =
       host_->exchanges()->New(this, &spec, client_.protocol, host_->loop()->now_micros());
+  exchange->times()->arrived = read_micros_;
   if (muted_) {
     exchange->Mute();
   }
@@ -329,6 +335,7 @@ void ProxySession::StartHeld() {
     waiting_bytes_ -= held.bytes;
     const std::vector<std::string_view> args(held.words.begin(), held.words.end());
     Exchange* const exchange = held.exchange;
+    exchange->times()->routed = host_->loop()->now_micros();
     StartExchange(exchange, args, {}, held.scope);
     if (from_replicas_ && IsInFlight(exchange) && !exchange->guards()) {
       exchange->set_guards(lanes_.Guard(kAllSlots, exchange->lane()));
@@ -338,7 +345,7 @@ void ProxySession::StartHeld() {
 
 bool ProxySession::OnRefused(Exchange* exchange, uint32_t part, std::string_view error) {
   const int64_t now_ms = host_->loop()->now_ms();
-  const int64_t give_up_ms = exchange->started_micros() / 1000 + host_->limits().max_wait_ms;
+  const int64_t give_up_ms = exchange->times()->routed / 1000 + host_->limits().max_wait_ms;
   const std::vector<std::string_view> words = Split(error, ' ');  // What, slot, owner or epoch.
   int64_t slot = 0;
   if (now_ms >= give_up_ms || words.size() < 3 || !ParseInt64(words[1], &slot) || slot < 0 ||
@@ -410,7 +417,8 @@ void ProxySession::AnswerHere(const CommandSpec& spec, CommandArgs args) {
   parser_.set_authenticated(client_.authenticated);
   host_->counters()->error_replies += failed ? 1 : 0;
   host_->CountCommand(spec, micros, failed);
-  service->diagnostics->OnCommand(spec, args, {.engine = micros}, *client_.info, service->clock);
+  const StageTimes times = {.engine = micros, .client = host_->loop()->now_micros() - read_micros_};
+  service->diagnostics->OnCommand(spec, args, times, *client_.info, service->clock);
   Reply(scratch_);
   host_->UpdateMonitor(this);
 }
@@ -487,11 +495,10 @@ OutputQueue* ProxySession::DirectOutput(const Exchange* exchange) {
 }
 
 void ProxySession::OnDone(Exchange* exchange, bool written) {
+  exchange->times()->answered = host_->loop()->now_micros();
   if (exchange->spec()->route != Route::kProxy) {
-    const int64_t micros = host_->loop()->now_micros() - exchange->started_micros();
+    const int64_t micros = exchange->times()->answered - exchange->times()->parsed;
     host_->CountCommand(*exchange->spec(), micros, exchange->failed());
-    host_->service()->diagnostics->OnCommand(*exchange->sample(), {.node = micros}, *client_.info,
-                                             host_->service()->clock);
     host_->counters()->error_replies += exchange->failed() ? 1 : 0;
   }
   if (exchange->spec()->is_write()) {
@@ -509,12 +516,24 @@ void ProxySession::OnDone(Exchange* exchange, bool written) {
   }
   if (written) {
     in_flight_.pop_front();
+    NoteTimes(exchange);
     host_->exchanges()->Written(exchange);
     WriteFinished();
   } else {
     waiting_bytes_ += exchange->held_bytes();
   }
   host_->MarkDirty(this);
+}
+
+void ProxySession::NoteTimes(Exchange* exchange) {
+  const int64_t now = host_->loop()->now_micros();
+  Diagnostics* const diagnostics = host_->service()->diagnostics;
+  // What was answered here has no sample: it is noted where it is answered.
+  if (diagnostics->IsSlow(now - exchange->times()->arrived)) [[unlikely]] {
+    diagnostics->OnCommand(*exchange->sample(),
+                           StagesOf(*exchange->times(), exchange->link_wait(), now), *client_.info,
+                           host_->service()->clock);
+  }
 }
 
 void ProxySession::WriteFinished() {
@@ -525,6 +544,7 @@ void ProxySession::WriteFinished() {
     if (!exchange->muted()) {
       exchange->WriteTo(&output_);
     }
+    NoteTimes(exchange);
     host_->exchanges()->Written(exchange);
   }
 }

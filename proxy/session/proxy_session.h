@@ -157,6 +157,8 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   Router::Scope scope() const {
     return client_.knows_topology ? Router::Scope::kShare : Router::Scope::kAll;
   }
+  // For the slow log, once the reply has its place in the output.
+  void NoteTimes(Exchange* exchange);
   void RefuseUnknown(CommandArgs args, std::string_view error);
   void AnswerHere(const CommandSpec& spec, CommandArgs args);
   void Reply(std::string_view text);
@@ -193,9 +195,10 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   std::string scratch_;
   std::vector<std::string_view> renamed_;  // Scratch of a request with another name.
   int64_t last_active_ms_ = 0;
-  bool blocked_ = false;  // The socket is full.
-  bool eof_ = false;      // The client has closed its side.
-  bool starved_ = false;  // Whole requests may wait in the input for room.
+  int64_t read_micros_ = 0;  // When the latest bytes of the input came.
+  bool blocked_ = false;     // The socket is full.
+  bool eof_ = false;         // The client has closed its side.
+  bool starved_ = false;     // Whole requests may wait in the input for room.
   bool dirty_ = false;
   bool retrying_ = false;
   bool paused_ = false;  // By CLIENT PAUSE.
