@@ -62,11 +62,17 @@ TEST_P(ServiceTest, TheListCountsWhatEachClientDid) {
   ASSERT_TRUE(number.ok());
   const size_t in = set.size() + 2 * get.size() + id.size();
   const size_t out = std::string("+OK\r\n$5\r\nvalue\r\n$5\r\nvalue\r\n").size() + number->size();
-  const std::string line =
-      admin.Do({"client", "list", "id", number->substr(1, number->size() - 3)})->text;
   const std::string wanted =
       " tot-net-in=" + std::to_string(in) + " tot-net-out=" + std::to_string(out) + " tot-cmds=4\n";
-  EXPECT_TRUE(line.ends_with(wanted)) << line << "wanted" << wanted;
+  std::string line;
+  // What was sent is counted when it is gone, perhaps by another loop than the one that answers.
+  EXPECT_TRUE(WaitUntil(
+      5000,
+      [&] {
+        line = admin.Do({"client", "list", "id", number->substr(1, number->size() - 3)})->text;
+        return line.ends_with(wanted);
+      }))
+      << line << "wanted" << wanted;
 }
 
 TEST_P(ServiceTest, TheHottestKeyIsNamed) {
