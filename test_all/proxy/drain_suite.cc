@@ -12,6 +12,7 @@
 #include "common/base/strings.h"
 #include "common/base/thread.h"
 #include "test_all/harness/cluster.h"
+#include "test_all/harness/fake_config_server.h"
 #include "test_all/harness/fake_server.h"
 #include "test_all/harness/settings.h"
 #include "test_all/harness/wait.h"
@@ -330,6 +331,30 @@ TEST_F(DrainTest, ASuccessorThatFailsInTheMiddleCostsNoClientAnything) {
   load.Finish();
   const std::multiset<std::string> errors = load.errors();
   EXPECT_TRUE(errors.empty()) << errors.size() << " errors, such as " << *errors.begin();
+}
+
+// The old process is held up, so the new one has said that it serves, and listens in its place.
+TEST_F(DrainTest, ASuccessorThatIsKilledBeforeItsWordIsHeardIsReplaced) {
+  std::unique_ptr<Server> proxy = MakeNext();
+  ASSERT_EQ(proxy->Start().ToString(), "ok");
+  ASSERT_EQ(proxy->Connect().Ask({"set", "k", "v"}), "OK");
+  FakeConfigServer config(dir_);
+  Words options = config.JoinOptions();
+  options.insert(options.end(), {"--servers", ""});
+  const auto next = MakeNext(options);
+  ASSERT_EQ(next->Launch().ToString(), "ok");
+  ASSERT_TRUE(WaitUntil(20'000, [&] { return config.registered() > 0; }));
+  ASSERT_EQ(proxy->process()->Pause().ToString(), "ok");
+  config.Publish(std::vector<uint16_t>(FakeConfigServer::kBlocks, redis_->port()));
+  ASSERT_TRUE(WaitUntil(20'000, [&] { return PidFileText() == PidText(next.get()); }));
+  RespClient client = next->Connect();  // It serves: nobody else could answer.
+  ASSERT_TRUE(WaitUntil(10'000, [&] { return client.Ask({"get", "k"}) == "\"v\""; }));
+  next->Kill();
+  proxy->process()->Signal(SIGCONT);
+  EXPECT_TRUE(WaitUntil(10'000, [&] { return PidFileText() == PidText(proxy.get()); }));
+  EXPECT_EQ(proxy->Connect().Ask({"get", "k"}), "\"v\"");
+  EXPECT_TRUE(HandsOver(&proxy));
+  EXPECT_EQ(proxy->Connect().Ask({"get", "k"}), "\"v\"");
 }
 
 TEST_F(DrainTest, UnixSocketsAndHttpChangeTheirProcessAsWell) {
