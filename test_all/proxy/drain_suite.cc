@@ -351,9 +351,9 @@ TEST_F(DrainTest, ASuccessorThatIsKilledBeforeItsWordIsHeardIsReplaced) {
   ASSERT_TRUE(WaitUntil(10'000, [&] { return client.Ask({"get", "k"}) == "\"v\""; }));
   next->Kill();
   proxy->process()->Signal(SIGCONT);
-  EXPECT_TRUE(WaitUntil(10'000, [&] { return PidFileText() == PidText(proxy.get()); }));
+  ASSERT_TRUE(WaitUntil(10'000, [&] { return PidFileText() == PidText(proxy.get()); }));
   EXPECT_EQ(proxy->Connect().Ask({"get", "k"}), "\"v\"");
-  EXPECT_TRUE(HandsOver(&proxy));
+  ASSERT_TRUE(HandsOver(&proxy));
   EXPECT_EQ(proxy->Connect().Ask({"get", "k"}), "\"v\"");
 }
 
