@@ -1,5 +1,7 @@
 #include "common/net/event_loop.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <string>
@@ -129,6 +131,34 @@ TEST(EventLoopTest, ATakenPortIsToldWithARemedy) {
   const Result<UniqueFd> second = ListenTcp("127.0.0.1", LocalPort(first->get()), {});
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.status().message().find("another port"), std::string_view::npos);
+}
+
+// Beside one that listens on the same port, too: that one alone gets the connections.
+TEST(EventLoopTest, ABoundSocketTakesNobodyBeforeItListens) {
+  const Result<UniqueFd> bound = BindTcp("127.0.0.1", 0, {.reuse_port = true});
+  ASSERT_TRUE(bound.ok());
+  const uint16_t port = LocalPort(bound->get());
+  const auto connect = [port] {
+    const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  };
+  EXPECT_FALSE(connect());
+
+  const Result<UniqueFd> other = ListenTcp("127.0.0.1", port, {.reuse_port = true});
+  ASSERT_TRUE(other.ok());
+  int accepted = 0;
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(connect());
+    accepted += UniqueFd(::accept(other->get(), nullptr, nullptr)).valid() ? 1 : 0;
+  }
+  EXPECT_EQ(accepted, 20);
+  for (int i = 0; i < 2; ++i) {  // The second time it does so already.
+    EXPECT_EQ(ListenOnBound(bound->get(), {}).ToString(), "ok");
+  }
 }
 
 }  // namespace

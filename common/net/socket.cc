@@ -62,7 +62,20 @@ std::string FormatAddress(const sockaddr_storage& address) {
 
 }  // namespace
 
-Result<UniqueFd> ListenTcp(const std::string& host, uint16_t port, const ListenOptions& options) {
+namespace {
+
+// Of bind() or listen(): the one reports what the other overlooks.
+Status CannotListen(const std::string& address) {
+  const char* remedy = errno == EADDRINUSE ? " (another process listens there: stop it or choose "
+                                             "another port)"
+                                           : "";
+  return Status::IoError(
+      fmt::format("cannot listen on {}: {}{}", address, std::strerror(errno), remedy));
+}
+
+}  // namespace
+
+Result<UniqueFd> BindTcp(const std::string& host, uint16_t port, const ListenOptions& options) {
   KVS_ASSIGN_OR_RETURN(const AddressList list, Lookup(host, port, AI_PASSIVE));
   const addrinfo* address = list.get();
   UniqueFd fd(::socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -76,14 +89,19 @@ Result<UniqueFd> ListenTcp(const std::string& host, uint16_t port, const ListenO
   if (options.reuse_port) {
     SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   }
-  if (::bind(fd.get(), address->ai_addr, address->ai_addrlen) != 0 ||
-      ::listen(fd.get(), options.backlog) != 0) {
-    const char* remedy = errno == EADDRINUSE ? " (another process listens there: stop it or choose "
-                                               "another port)"
-                                             : "";
-    return Status::IoError(
-        fmt::format("cannot listen on {}:{}: {}{}", host, port, std::strerror(errno), remedy));
+  if (::bind(fd.get(), address->ai_addr, address->ai_addrlen) != 0) {
+    return CannotListen(fmt::format("{}:{}", host, port));
   }
+  return fd;
+}
+
+Status ListenOnBound(int fd, const ListenOptions& options) {
+  return ::listen(fd, options.backlog) == 0 ? Status::Ok() : CannotListen(LocalName(fd));
+}
+
+Result<UniqueFd> ListenTcp(const std::string& host, uint16_t port, const ListenOptions& options) {
+  KVS_ASSIGN_OR_RETURN(UniqueFd fd, BindTcp(host, port, options));
+  KVS_RETURN_IF_ERROR(ListenOnBound(fd.get(), options));
   return fd;
 }
 

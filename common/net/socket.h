@@ -27,6 +27,10 @@ Result<sockaddr_un> UnixAddress(const std::string& path);
 // Listens on `host` (a numeric address or a name, resolved here: not for a loop) and `port` (0: any
 // free one).  Returns kIoError with the address and a remedy, for example if the port is taken.
 Result<UniqueFd> ListenTcp(const std::string& host, uint16_t port, const ListenOptions& options);
+// The first half of ListenTcp(): the socket has its address, but nobody can connect to it yet.
+Result<UniqueFd> BindTcp(const std::string& host, uint16_t port, const ListenOptions& options);
+// The second half, which changes nothing for a socket that listens already.
+Status ListenOnBound(int fd, const ListenOptions& options);
 // Listens on a unix socket; an old socket file is replaced.  `mode` is its permission bits.
 Result<UniqueFd> ListenUnix(const std::string& path, int mode, const ListenOptions& options);
 

@@ -114,22 +114,28 @@ void ProxyServer::StartWhenReady() {
 Status ProxyServer::StartServing() {
   const std::string& path = start_options_->takeover_socket;
   if (!path.empty()) {
-    predecessor_ = std::make_unique<Predecessor>(loop_, std::exchange(copies_, {}),
-                                                 [this] { OnHandedOver(); });
+    predecessor_ =
+        std::make_unique<Predecessor>(loop_, std::exchange(copies_, {}),
+                                      Predecessor::Hooks{.on_taken = [this] { OnHandedOver(); },
+                                                         .on_replaced = [this] { OnReplaced(); }});
     KVS_RETURN_IF_ERROR(predecessor_->Start(path));
   }
   copies_.clear();
+  // Before the process before this one hears of it: when it ends, the pid file is not its own.  And
+  // before this one has clients, who would suffer if it failed.
+  KVS_RETURN_IF_ERROR(hooks_.on_serving());
   for (auto& [worker, socket] : sockets_) {
+    KVS_RETURN_IF_ERROR(ListenOnBound(socket.get(), {}));
     workers_[worker]->ListenLater(std::move(socket));
   }
   sockets_.clear();
-  // Before the process before this one hears of it: when it ends, the pid file is not its own.
-  KVS_RETURN_IF_ERROR(hooks_.on_serving());
   if (successor_ != nullptr) {
-    if (Status status = successor_->Confirm(); !status.ok()) {
-      KVS_LOG(kWarning, "the process before this one: {}", status.message());
+    successor_->sockets()->clear();  // What was not needed of them.
+    if (Status status = successor_->Confirm(); status.ok()) {
+      successor_.reset();
+    } else {
+      KVS_LOG(kWarning, "the process before this one: {}", status.message());  // It sees us live.
     }
-    successor_.reset();  // With what was not needed of its sockets.
     unix_socket_ = start_options_->unixsocket;
   }
   KVS_LOG(kInfo, "proxy {} serves on port {}", id_, port_);
@@ -140,6 +146,13 @@ void ProxyServer::OnHandedOver() {
   unix_socket_.clear();  // The successor listens there.
   hooks_.on_handed_over();
   BeginDrain(/*handed_over=*/true);
+}
+
+// A successor has died in the middle.
+void ProxyServer::OnReplaced() {
+  if (Status status = hooks_.on_serving(); !status.ok()) {
+    KVS_LOG(kWarning, "the pid file names another process: {}", status.message());
+  }
 }
 
 void ProxyServer::Drain() {

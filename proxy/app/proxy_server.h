@@ -67,6 +67,7 @@ class ProxyServer {
   void StartWhenReady();
   Status StartServing();
   void OnHandedOver();
+  void OnReplaced();
   void BeginDrain(bool handed_over);
   std::string MovingEndpoint() const;
   Status StartRouting();

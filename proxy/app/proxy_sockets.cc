@@ -95,8 +95,11 @@ Status ProxyServer::OpenPort(const std::string& host) {
     KVS_ASSIGN_OR_RETURN(const UniqueFd probe, ListenTcp(host, port_, {}));
     port_ = LocalPort(probe.get());
   }
+  // While a predecessor serves, nobody may connect to a socket that only this process has: it would
+  // wait until this process is ready, and be reset if that never comes.
+  const auto open = successor_ == nullptr ? &ListenTcp : &BindTcp;
   while (count < workers_.size()) {
-    KVS_ASSIGN_OR_RETURN(UniqueFd socket, ListenTcp(host, port_, {.reuse_port = true}));
+    KVS_ASSIGN_OR_RETURN(UniqueFd socket, open(host, port_, {.reuse_port = true}));
     KVS_RETURN_IF_ERROR(AddSocket(count++, std::move(socket)));
   }
   return Status::Ok();

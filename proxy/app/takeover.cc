@@ -182,15 +182,15 @@ class Predecessor::Peer : public IoHandler {
   }
   void OnReady(bool /*readable*/, bool /*writable*/) override {
     char bytes[64];
-    const ssize_t got = ::recv(fd_.get(), bytes, sizeof(bytes), MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-      return;
+    ssize_t got = 0;
+    do {
+      got = ::recv(fd_.get(), bytes, sizeof(bytes), MSG_DONTWAIT);
+      heard_.append(bytes, static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    } while (got > 0 && kReady.starts_with(heard_));
+    const bool lives = got < 0 && (errno == EAGAIN || errno == EINTR);
+    if (!lives || heard_ == kReady) {
+      owner_->OnPeerDone(lives);
     }
-    heard_.append(bytes, static_cast<size_t>(std::max<ssize_t>(got, 0)));
-    if (got > 0 && heard_ != kReady && kReady.starts_with(heard_)) {
-      return;
-    }
-    owner_->OnPeerDone(heard_ == kReady);
   }
 
  private:
@@ -211,9 +211,8 @@ uint64_t FileNumber(const std::string& path) {
 
 }  // namespace
 
-Predecessor::Predecessor(EventLoop* loop, std::vector<ListeningSocket> sockets,
-                         std::function<void()> on_taken)
-    : loop_(loop), sockets_(std::move(sockets)), on_taken_(std::move(on_taken)) {}
+Predecessor::Predecessor(EventLoop* loop, std::vector<ListeningSocket> sockets, Hooks hooks)
+    : loop_(loop), sockets_(std::move(sockets)), hooks_(std::move(hooks)) {}
 
 Predecessor::~Predecessor() {
   if (listener_ != nullptr && FileNumber(path_) == file_number_) {
@@ -258,6 +257,7 @@ void Predecessor::OnPeerDone(bool serves) {
       if (Status status = Start(path_); !status.ok()) {
         KVS_LOG(kError, "nobody can take over from now on: {}", status.message());
       }
+      hooks_.on_replaced();
     }
     return;
   }
@@ -265,7 +265,7 @@ void Predecessor::OnPeerDone(bool serves) {
   listener_->Stop();
   loop_->DeleteLater(std::move(listener_));  // The path is the successor's now.
   sockets_.clear();
-  on_taken_();
+  hooks_.on_taken();
   loop_->DeleteLater(std::move(peer_));
 }
 

@@ -2,9 +2,9 @@
 //
 // Both sides speak over a unix socket that the running process listens on.  The successor connects
 // and gets each socket with a line that says what it is for, then "end".  When it serves, it says
-// "ready"; only then does the predecessor close its own copies, so connections that wait in a
-// backlog are never reset, and a successor that fails changes nothing.  The successor listens on
-// the path before, so there is always a process that can be asked.
+// "ready"; only then, and if it still lives, does the predecessor close its own copies, so
+// connections that wait in a backlog are never reset, and a successor that fails changes nothing.
+// The successor listens on the path before, so there is always a process that can be asked.
 //
 // Threads: main-only.
 // Owner:   ProxyServer.
@@ -40,7 +40,8 @@ class Successor {
   // Those that nobody has taken yet.
   std::vector<ListeningSocket>* sockets() { return &sockets_; }
   // Tells the predecessor that this process serves now, and waits until it has stopped to.  After
-  // an error it may have; it has ended, or hangs.
+  // an error it may have; it has ended, or hangs, and if it hangs it stops later only if this
+  // object still lives then.
   Status Confirm();
 
  private:
@@ -54,9 +55,12 @@ class Successor {
 // The running process's side.
 class Predecessor {
  public:
-  // `on_taken` is called once, when a successor serves.
-  Predecessor(EventLoop* loop, std::vector<ListeningSocket> sockets,
-              std::function<void()> on_taken);
+  struct Hooks {
+    std::function<void()> on_taken;     // Called once, when a successor serves.
+    std::function<void()> on_replaced;  // A successor that stood in our place already is gone.
+  };
+
+  Predecessor(EventLoop* loop, std::vector<ListeningSocket> sockets, Hooks hooks);
   ~Predecessor();
   // Listens on `path`, for the own user alone and in the place of whoever listened there.
   Status Start(const std::string& path);
@@ -69,7 +73,7 @@ class Predecessor {
 
   EventLoop* const loop_;
   std::vector<ListeningSocket> sockets_;  // Copies; none once another process serves.
-  const std::function<void()> on_taken_;
+  const Hooks hooks_;
   std::string path_;
   uint64_t file_number_ = 0;  // Of our socket there.
   std::unique_ptr<Listener> listener_;

@@ -33,7 +33,10 @@ class TakeoverTest : public testing::Test {
       port = LocalPort(fd->get());
       sockets.push_back({"purpose-" + std::to_string(i), *std::move(fd)});
     }
-    predecessor_ = std::make_unique<Predecessor>(&loop_, std::move(sockets), [this] { ++taken_; });
+    predecessor_ =
+        std::make_unique<Predecessor>(&loop_, std::move(sockets),
+                                      Predecessor::Hooks{.on_taken = [this] { ++taken_; },
+                                                         .on_replaced = [this] { ++replaced_; }});
     KVS_CHECK(predecessor_->Start(path_).ok());
     return port;
   }
@@ -63,6 +66,7 @@ class TakeoverTest : public testing::Test {
   EventLoop loop_{"test"};
   std::unique_ptr<Predecessor> predecessor_;
   int taken_ = 0;
+  int replaced_ = 0;
 };
 
 TEST_F(TakeoverTest, WithoutAPredecessorThereIsNothingToTake) {
@@ -128,6 +132,27 @@ TEST_F(TakeoverTest, ASuccessorThatFailsChangesNothing) {
     EXPECT_TRUE((*successor)->Confirm().ok());
   });
   EXPECT_EQ(taken_, 1);
+}
+
+// It had said that it serves, but it did not live to hear the answer.
+TEST_F(TakeoverTest, ASuccessorThatDiesInTheMiddleIsReplaced) {
+  Offer();
+  {
+    const UniqueFd dying = ConnectTo(path_);
+    loop_.RunOnce(1000);
+    const Result<UniqueFd> in_its_place = ListenUnix(path_, 0600, {});
+    ASSERT_EQ(::send(dying.get(), "ready\n", 6, MSG_NOSIGNAL), 6);
+  }
+  loop_.RunOnce(1000);
+  EXPECT_EQ(taken_, 0);
+  EXPECT_EQ(replaced_, 1);
+  Beside([&] {
+    Result<std::unique_ptr<Successor>> successor = Successor::Ask(path_);
+    ASSERT_TRUE(successor.ok()) << successor.status().ToString();
+    EXPECT_TRUE((*successor)->Confirm().ok());
+  });
+  EXPECT_EQ(taken_, 1);
+  EXPECT_EQ(replaced_, 1);
 }
 
 TEST_F(TakeoverTest, OneSuccessorAtATime) {

@@ -49,15 +49,15 @@ TEST(KeyHashTest, VectorsOfTheAuthors) {
   EXPECT_EQ(HashKey(KeyHash::kCrc16, "123456789") & 0xffff, 0x31c3u);
   EXPECT_EQ(HashKey(KeyHash::kCrc32a, "123456789"), 0xcbf43926u);
   EXPECT_EQ(HashKey(KeyHash::kCrc32, "123456789"), 0xcbf43926u >> 16 & 0x7fff);
-  EXPECT_EQ(HashKey(KeyHash::kFnv1_32, "foobar"), 0x31f0b262u);
-  EXPECT_EQ(HashKey(KeyHash::kFnv1a_32, "foobar"), 0xbf9cf968u);
-  EXPECT_EQ(HashKey(KeyHash::kFnv1_64, "foobar"), 0xa4dda9c2u);
+  EXPECT_EQ(HashKey(KeyHash::kFnv32, "foobar"), 0x31f0b262u);
+  EXPECT_EQ(HashKey(KeyHash::kFnv32a, "foobar"), 0xbf9cf968u);
+  EXPECT_EQ(HashKey(KeyHash::kFnv64, "foobar"), 0xa4dda9c2u);
   EXPECT_EQ(HashKey(KeyHash::kMd5, "a"), 0xb975c10cu);
 }
 
 TEST(KeyHashTest, NamesAreThoseOfTwemproxy) {
   EXPECT_EQ(*ParseKeyHash("one_at_a_time"), KeyHash::kOneAtATime);
-  EXPECT_EQ(*ParseKeyHash("fnv1a_64"), KeyHash::kFnv1a_64);
+  EXPECT_EQ(*ParseKeyHash("fnv1a_64"), KeyHash::kFnv64a);
   EXPECT_EQ(*ParseKeyHash("jenkins"), KeyHash::kJenkins);
   EXPECT_EQ(ParseKeyHash("sha1").status().code(), Code::kInvalidArgument);
   EXPECT_EQ(ParseKeyHash("").status().code(), Code::kInvalidArgument);

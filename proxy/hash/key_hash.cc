@@ -252,13 +252,13 @@ uint32_t HashKey(KeyHash hash, std::string_view key) {
       return (Crc32(key) >> 16) & 0x7fff;
     case KeyHash::kCrc32a:
       return Crc32(key);
-    case KeyHash::kFnv1_64:
+    case KeyHash::kFnv64:
       return Fnv1_64(key);
-    case KeyHash::kFnv1a_64:
+    case KeyHash::kFnv64a:
       return Fnv1a(key, static_cast<uint32_t>(kFnv64Start), static_cast<uint32_t>(kFnv64Prime));
-    case KeyHash::kFnv1_32:
+    case KeyHash::kFnv32:
       return Fnv1_32(key);
-    case KeyHash::kFnv1a_32:
+    case KeyHash::kFnv32a:
       return Fnv1a(key, kFnv32Start, kFnv32Prime);
     case KeyHash::kHsieh:
       return Hsieh(key);

@@ -42,7 +42,7 @@ class ServerRing {
   enum class Kind : uint8_t { kKetama, kModula };
   struct Options {
     Kind kind = Kind::kKetama;
-    KeyHash hash = KeyHash::kFnv1a_64;
+    KeyHash hash = KeyHash::kFnv64a;
     // Two characters: if both stand in a key with something between, only that is hashed.  Empty:
     // the whole key is.
     std::string hash_tag;

@@ -12,31 +12,13 @@
 #include "common/base/file.h"
 #include "common/base/random.h"
 #include "common/base/thread.h"
-#include "leveldb/env.h"
 #include "storage_node/commit/store.h"
 #include "storage_node/commit/txn.h"
 #include "storage_node/engine/memory_engine.h"
-#include "storage_node/engine/pread_env.h"
+#include "storage_node/engine/tableless_env.h"
 
 namespace kvs {
 namespace {
-
-// Refuses new tables while it is told to.
-class TablelessEnv : public leveldb::EnvWrapper {
- public:
-  TablelessEnv() : EnvWrapper(PreadEnv::Default()) {}
-  leveldb::Status NewWritableFile(const std::string& name, leveldb::WritableFile** file) override {
-    if (refuses_.load() && name.ends_with(".ldb")) {
-      *file = nullptr;
-      return leveldb::Status::IOError("test: no more tables");
-    }
-    return target()->NewWritableFile(name, file);
-  }
-  void Refuse(bool refuses) { refuses_.store(refuses); }
-
- private:
-  std::atomic<bool> refuses_{false};
-};
 
 class CommitTest : public testing::Test {
  protected:

@@ -2,6 +2,7 @@
 // that move, and the cluster without it.
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -134,6 +135,49 @@ TEST_F(ConfigTest, NobodyNoticesThatTheConfigServerIsKilledAndStartedAgain) {
   }
   writer.Stop();
   EXPECT_EQ(writer.failed(), failed);
+}
+
+// A config server that hangs looks otherwise than one that is dead.
+TEST_F(ConfigTest, AProxyThatLostTheConfigServerServesAndSaysSo) {
+  ASSERT_EQ(cluster_.Start().ToString(), "ok");
+  ASSERT_TRUE(cluster_.WaitServing());
+  RespClient client = cluster_.proxy()->Connect();
+  const auto connected_soon = [&](int64_t connected) {
+    return WaitUntil(15'000,
+                     [&] { return InfoNumber(&client, "config_server_connected") == connected; });
+  };
+  const auto says_why = [&] {
+    const std::string info = client.Do({"info", "kvstore"})->text;
+    return info.find("config_server_last_error:\r\n") == std::string::npos;
+  };
+  ASSERT_TRUE(connected_soon(1));
+  SteadyWriter writer(cluster_.proxy()->port());
+  const int64_t writes = Loops(2000, 300);
+  ASSERT_TRUE(writer.WaitForMore(writes));
+  const int64_t failed = writer.failed();  // Of the moments before its loop reached the nodes.
+
+  ASSERT_EQ(cluster_.config()->process()->Pause().ToString(), "ok");
+  EXPECT_TRUE(connected_soon(0));
+  EXPECT_TRUE(says_why());
+  EXPECT_EQ(InfoNumber(&client, "map_epoch"), 1);
+  EXPECT_TRUE(writer.WaitForMore(writes));
+  cluster_.config()->process()->Signal(SIGCONT);
+  EXPECT_TRUE(connected_soon(1));
+
+  cluster_.config()->Kill();
+  EXPECT_TRUE(connected_soon(0));
+  EXPECT_TRUE(says_why());
+  EXPECT_TRUE(writer.WaitForMore(writes));
+  ASSERT_EQ(cluster_.config()->Start().ToString(), "ok");
+  EXPECT_TRUE(connected_soon(1));
+  ASSERT_TRUE(writer.WaitForMore(writes));
+  writer.Stop();
+  EXPECT_EQ(writer.failed(), failed);
+
+  // It hears of changes again.
+  ASSERT_TRUE(cluster_.WaitOnline()) << KnownNodes();
+  EXPECT_EQ(Call("DELETE", kMain).status, 200);
+  EXPECT_TRUE(WaitUntil(10'000, [&] { return InfoNumber(&client, "map_known") == 0; }));
 }
 
 TEST_F(ConfigTest, ProxyAndNodesStartAgainWithoutTheConfigServer) {

@@ -38,6 +38,7 @@ class ConfigCluster {
   const TempDir& dir() const { return dir_; }
   const std::string& secret() const { return secret_; }
   std::string secret_file() const { return dir_.Join("cluster-secret"); }
+  uint16_t config_port() const { return config_->port(); }
   uint16_t config_http_port() const { return config_http_port_; }
 
   // Calls the config server's HTTP port.

@@ -71,6 +71,7 @@ void FakeConfigServer::OnRequest(FakePeer* peer, const std::vector<std::string>&
   }
   if (request.size() > 1 && request[1] == "REGISTER") {
     peer->Send(BulkOf(R"({"ok":true,"namespace":"main","epoch":0})"));
+    ++registered_;
     const MutexLock lock(&mu_);
     return peer->Send(push_);
   }

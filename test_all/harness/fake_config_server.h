@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ class FakeConfigServer {
   // REQUIRES: kBlocks owners
   void Publish(const std::vector<uint16_t>& owners);
   uint64_t epoch() const { return epoch_; }
+  // How often a process has registered.
+  int registered() const { return registered_; }
 
   // The block that a key's slot is part of.
   static size_t BlockOf(std::string_view key);
@@ -38,6 +41,7 @@ class FakeConfigServer {
 
   const std::string secret_file_;
   uint64_t epoch_ = 0;
+  std::atomic<int> registered_{0};
   Mutex mu_;
   std::string push_ KVS_GUARDED_BY(mu_);  // Of the last map.
   FakeServer server_;

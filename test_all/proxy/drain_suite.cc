@@ -12,6 +12,8 @@
 #include "common/base/strings.h"
 #include "common/base/thread.h"
 #include "test_all/harness/cluster.h"
+#include "test_all/harness/fake_config_server.h"
+#include "test_all/harness/fake_server.h"
 #include "test_all/harness/settings.h"
 #include "test_all/harness/wait.h"
 
@@ -54,6 +56,18 @@ class DrainTest : public testing::Test {
   }
   static std::string PidText(Server* server) {
     return std::to_string(server->process()->pid()) + "\n";
+  }
+  // Lets a good successor take over; it stands in `*proxy` then.
+  testing::AssertionResult HandsOver(std::unique_ptr<Server>* proxy) {
+    std::unique_ptr<Server> next = MakeNext();
+    if (Status status = next->Launch(); !status.ok()) {
+      return testing::AssertionFailure() << status.ToString();
+    }
+    const Result<int> ended = (*proxy)->process()->Wait(60'000);
+    proxy->swap(next);
+    return ended.ok() && *ended == 0 && PidFileText() == PidText(proxy->get())
+               ? testing::AssertionSuccess()
+               : testing::AssertionFailure() << (*proxy)->process()->Output();
   }
   bool Refuses() const { return !RespClient::Connect(port_).ok(); }
 
@@ -254,6 +268,93 @@ TEST_F(DrainTest, ASuccessorThatCannotStartChangesNothing) {
   const auto better = MakeNext();
   ASSERT_EQ(better->Launch().ToString(), "ok");
   EXPECT_EQ(*proxy->process()->Wait(20'000), 0);
+}
+
+// It has the sockets, and sockets of its own for more loops, but it never gets a map.
+TEST_F(DrainTest, ASuccessorThatDiesBeforeItIsReadyCostsNoClientAnything) {
+  std::unique_ptr<Server> proxy = MakeNext({"--io-threads", "1"});
+  ASSERT_EQ(proxy->Start().ToString(), "ok");
+  Load load(port_);
+  const auto serves = [&load] {
+    const int64_t before = load.connections();
+    return WaitUntil(20'000, [&] { return load.connections() > before + 100; });
+  };
+  FakeServer silent([](FakePeer* /*peer*/, const Words& /*request*/) {}, /*greets=*/false);
+  ASSERT_TRUE(WriteFileAtomic(dir_.Join("secret"), std::string(64, 'a'), 0600).ok());
+  for (int i = 0; i < Loops(5, 2); ++i) {
+    SCOPED_TRACE("successor " + std::to_string(i));
+    const int dialled = silent.accepted();
+    const auto next = MakeNext({"--servers", "", "--config-servers", silent.address(),
+                                "--cluster-secret-file", dir_.Join("secret"), "--io-threads", "3"});
+    ASSERT_EQ(next->Launch().ToString(), "ok");
+    ASSERT_TRUE(WaitUntil(20'000, [&] { return silent.accepted() > dialled; }))
+        << next->process()->Output();
+    EXPECT_TRUE(serves());
+    const auto third = MakeNext();
+    ASSERT_EQ(third->Launch().ToString(), "ok");
+    EXPECT_EQ(*third->process()->Wait(10'000), 1) << "one at a time";
+    if (i % 2 == 1) {
+      ASSERT_EQ(next->process()->Pause().ToString(), "ok");
+      EXPECT_TRUE(serves());
+    }
+    next->Kill();
+    EXPECT_TRUE(serves());
+    EXPECT_EQ(PidFileText(), PidText(proxy.get()));
+  }
+  EXPECT_TRUE(HandsOver(&proxy));
+  EXPECT_TRUE(serves());
+  load.Finish();
+  const std::multiset<std::string> errors = load.errors();
+  EXPECT_TRUE(errors.empty()) << errors.size() << " errors, such as " << *errors.begin();
+}
+
+// It listens for its own successor already when it finds that it cannot write its pid file.
+TEST_F(DrainTest, ASuccessorThatFailsInTheMiddleCostsNoClientAnything) {
+  std::unique_ptr<Server> proxy = MakeNext({"--io-threads", "2"});
+  ASSERT_EQ(proxy->Start().ToString(), "ok");
+  Load load(port_);
+  const auto serves = [&load] {
+    const int64_t before = load.connections();
+    return WaitUntil(20'000, [&] { return load.connections() > before + 100; });
+  };
+  for (int i = 0; i < Loops(10, 3); ++i) {
+    SCOPED_TRACE("successor " + std::to_string(i));
+    const auto next =
+        MakeNext({"--pidfile", dir_.Join("no/such/folder"), "--io-threads", std::to_string(1 + i)});
+    ASSERT_EQ(next->Launch().ToString(), "ok");
+    EXPECT_EQ(*next->process()->Wait(20'000), 1) << next->process()->Output();
+    EXPECT_TRUE(proxy->process()->Running());
+    EXPECT_TRUE(serves());
+  }
+  EXPECT_TRUE(HandsOver(&proxy));
+  EXPECT_TRUE(serves());
+  load.Finish();
+  const std::multiset<std::string> errors = load.errors();
+  EXPECT_TRUE(errors.empty()) << errors.size() << " errors, such as " << *errors.begin();
+}
+
+// The old process is held up, so the new one has said that it serves, and listens in its place.
+TEST_F(DrainTest, ASuccessorThatIsKilledBeforeItsWordIsHeardIsReplaced) {
+  std::unique_ptr<Server> proxy = MakeNext();
+  ASSERT_EQ(proxy->Start().ToString(), "ok");
+  ASSERT_EQ(proxy->Connect().Ask({"set", "k", "v"}), "OK");
+  FakeConfigServer config(dir_);
+  Words options = config.JoinOptions();
+  options.insert(options.end(), {"--servers", ""});
+  const auto next = MakeNext(options);
+  ASSERT_EQ(next->Launch().ToString(), "ok");
+  ASSERT_TRUE(WaitUntil(20'000, [&] { return config.registered() > 0; }));
+  ASSERT_EQ(proxy->process()->Pause().ToString(), "ok");
+  config.Publish(std::vector<uint16_t>(FakeConfigServer::kBlocks, redis_->port()));
+  ASSERT_TRUE(WaitUntil(20'000, [&] { return PidFileText() == PidText(next.get()); }));
+  RespClient client = next->Connect();  // It serves: nobody else could answer.
+  ASSERT_TRUE(WaitUntil(10'000, [&] { return client.Ask({"get", "k"}) == "\"v\""; }));
+  next->Kill();
+  proxy->process()->Signal(SIGCONT);
+  ASSERT_TRUE(WaitUntil(10'000, [&] { return PidFileText() == PidText(proxy.get()); }));
+  EXPECT_EQ(proxy->Connect().Ask({"get", "k"}), "\"v\"");
+  ASSERT_TRUE(HandsOver(&proxy));
+  EXPECT_EQ(proxy->Connect().Ask({"get", "k"}), "\"v\"");
 }
 
 TEST_F(DrainTest, UnixSocketsAndHttpChangeTheirProcessAsWell) {
