@@ -16,6 +16,8 @@ namespace {
 constexpr int64_t kDeadlineCheckMs = 10;
 constexpr int64_t kHousekeepingMs = 100;
 constexpr int64_t kRetryRefusedMs = 5;
+// Slow commands that are logged between two deadline checks, beside those that are slower by far.
+constexpr int kMaxSlowLogged = 16;
 // Smaller changes of the buffers are told with the deadline check and not at once.
 constexpr size_t kBudgetStep = 256 * 1024;
 
@@ -36,6 +38,8 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Memory
   loop_.AddTurnHook(this);
   loop_.Every(kDeadlineCheckMs, [this] {
     UpdateBudget();
+    slow_logged_ = 0;
+    slowest_us_ = 0;
     links_.CheckDeadlines();
     router_.ForgetUnproven(loop_.now_ms());
     ReportFailures();
@@ -243,6 +247,15 @@ void ProxyWorker::RetryLater(ProxySession* session) {
       }
     });
   }
+}
+
+bool ProxyWorker::MayLogSlow(int64_t micros) {
+  if (slow_logged_ >= kMaxSlowLogged && micros < slowest_us_ + slowest_us_ / 4) {
+    return false;
+  }
+  ++slow_logged_;
+  slowest_us_ = std::max(slowest_us_, micros);
+  return true;
 }
 
 // Two nodes that both say it is the other make no more of this than one try after the other.

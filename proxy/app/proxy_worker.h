@@ -73,6 +73,7 @@ class ProxyWorker : public SessionHost, public TurnHook {
   void UpdateMonitor(ProxySession* session) override { sessions_.UpdateMonitor(session); }
   void RetryLater(ProxySession* session) override;
   void Follow(int slot, std::string_view owner) override;
+  bool MayLogSlow(int64_t micros) override;
 
  private:
   void OnAccept(UniqueFd fd);
@@ -103,6 +104,8 @@ class ProxyWorker : public SessionHost, public TurnHook {
   std::vector<ProxySession*> dirty_;
   std::vector<ProxySession*> retrying_;  // While retry_timer_ runs.
   TimerId retry_timer_ = kNoTimer;
+  int slow_logged_ = 0;                 // Slow commands since the last deadline check,
+  int64_t slowest_us_ = 0;              // and the slowest of them.
   std::map<int, int64_t> followed_ms_;  // When Follow() last changed the table for a slot.
   OnFailure on_failure_;
   std::map<NodeAddress, int> reported_failures_;

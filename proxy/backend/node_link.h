@@ -152,6 +152,7 @@ class NodeLink : public IoHandler {
   void OnConnected();
   void SendHandshake();
   void ReadReplies();
+  void PrefetchSink() const;
   // Drops what has come of a reply that is too large.
   void SwallowIfTooLarge();
   // Its sender hears of it at once.

@@ -8,6 +8,7 @@
 #include "common/base/strings.h"
 #include "common/resp/error_text.h"
 #include "common/resp/reply_token.h"
+#include "common/resp/request_parser.h"
 #include "common/resp/resp_convert.h"
 #include "common/resp/resp_writer.h"
 
@@ -120,6 +121,7 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
     } else if (reply.size() < kShareThreshold) {
       text_.assign(reply);
     } else {
+      plain_ = false;
       reply_ = frame.Share();
     }
     return Finish(false);
@@ -139,19 +141,49 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
 }
 
 bool Exchange::IsRefused(uint32_t part, std::string_view reply) {
-  return owner_ != nullptr && IsRefusal(reply.substr(1)) && !request(part).empty() &&
+  return may_be_refused_ && owner_ != nullptr && IsRefusal(reply.substr(1)) &&
          owner_->OnRefused(this, part, ErrorLine(reply));
 }
 
 void Exchange::KeepRequest(std::string_view frame, const ReadBuffer* source) {
+  may_be_refused_ = true;
+  if (!request_.empty()) {
+    return;  // TakeSample() has kept it.
+  }
   if (frame.size() >= kShareThreshold && source != nullptr) {
+    plain_ = false;
     large_request_ = source->Share(0, frame.size());
   } else {
     request_.assign(frame);
   }
 }
 
+// A small request is kept as it is: to copy it costs less than to look at its arguments.
+void Exchange::TakeSample(CommandArgs args, std::string_view frame) {
+  if (!frame.empty() && frame.size() < kShareThreshold) {
+    request_.assign(frame);
+  } else {
+    plain_ = false;
+    sample_.Take(*spec_, args);
+  }
+}
+
+CommandSample Exchange::sample() const {
+  if (request_.empty()) {
+    return plain_ ? CommandSample() : sample_;
+  }
+  CommandSample sample;
+  RequestParser parser;
+  if (parser.Parse(request_) == RequestParser::Outcome::kRequest) {
+    sample.Take(*spec_, parser.args());
+  }
+  return sample;
+}
+
 std::string_view Exchange::request(uint32_t part) const {
+  if (plain_) {
+    return request_;
+  }
   if (!parts_.empty()) {
     return parts_[part].request;
   }
@@ -433,7 +465,6 @@ void Exchange::RewriteCursor(std::string_view reply) {
 void Exchange::Finish(bool written) {
   KVS_CHECK(!done_);
   done_ = true;
-  parts_left_ = 0;
   if (owner_ != nullptr) {
     return owner_->OnDone(this, written);  // Which may recycle this exchange.
   }
@@ -442,9 +473,9 @@ void Exchange::Finish(bool written) {
 }
 
 void Exchange::WriteTo(OutputQueue* output) {
-  if (!body_.empty()) {
+  if (!plain_ && !body_.empty()) {
     output->Append(std::move(body_));
-  } else if (reply_.size > 0) {
+  } else if (!plain_ && reply_.size > 0) {
     output->Append(reply_);
   } else {
     output->Append(text_);
@@ -480,10 +511,9 @@ Exchange* ExchangePool::New(ExchangeOwner* owner, const CommandSpec* spec, int p
   exchange->shape_ = Exchange::Shape::kForward;
   exchange->done_ = exchange->failed_ = exchange->muted_ = exchange->written_ = false;
   exchange->started_ = exchange->guards_ = false;
-  exchange->sample_.Clear();
   exchange->number_ = 0;
   exchange->request_size_ = 0;
-  exchange->parts_left_ = 0;
+  exchange->may_be_refused_ = false;
   exchange->part_bytes_ = 0;
   return exchange;
 }
@@ -499,9 +529,15 @@ void ExchangePool::Recycle(Exchange* exchange) {
     delete exchange;
     return;
   }
-  exchange->reply_ = Slice();
-  if (!exchange->body_.empty()) {
+  if (!exchange->plain_) {
+    exchange->plain_ = true;
+    exchange->large_request_ = Slice();
+    exchange->sample_.Clear();
+    exchange->reply_ = Slice();
     exchange->body_.Clear();
+    exchange->parts_.clear();
+    exchange->key_parts_.clear();
+    exchange->parts_left_ = 0;
   }
   if (exchange->text_.capacity() > kKeptText) {
     std::string().swap(exchange->text_);
@@ -511,9 +547,6 @@ void ExchangePool::Recycle(Exchange* exchange) {
     std::string().swap(exchange->request_);
   }
   exchange->request_.clear();
-  exchange->large_request_ = Slice();
-  exchange->parts_.clear();
-  exchange->key_parts_.clear();
   exchange->owner_ = nullptr;
   free_.emplace_back(exchange);
 }

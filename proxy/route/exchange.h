@@ -89,7 +89,7 @@ class Exchange final : public ReplySink {
   // Appends the reply of a done exchange.
   void WriteTo(OutputQueue* output);
   // Bytes that the waiting reply holds.
-  size_t held_bytes() const { return reply_.size + text_.size() + body_.size(); }
+  size_t held_bytes() const { return text_.size() + (plain_ ? 0 : reply_.size + body_.size()); }
   // Bytes of its parts, which OnPart() has told of.
   size_t part_bytes() const { return part_bytes_; }
   // The session's notes; New() says that all is now.
@@ -100,7 +100,9 @@ class Exchange final : public ReplySink {
   void Mute() { muted_ = true; }
   bool muted() const { return muted_; }
   // The session's note about the request.
-  CommandSample* sample() { return &sample_; }
+  void TakeSample(CommandArgs args, std::string_view frame);
+  // Returns it; without a command if there is none.
+  CommandSample sample() const;
   // Whether a replica may answer it.  Before Router::Start().
   void set_from_replica(bool from_replica) { from_replica_ = from_replica; }
   bool from_replica() const { return from_replica_; }
@@ -120,13 +122,13 @@ class Exchange final : public ReplySink {
   // Which of the router's tables it, or its last part, was sent by.
   uint64_t generation() const { return generation_; }
   // Of how many parts it consists that have not been answered.
-  size_t parts_left() const { return parts_.empty() ? 1 : parts_left_; }
+  size_t parts_left() const { return plain_ || parts_.empty() ? 1 : parts_left_; }
   // The bytes of the request, or of one part; empty if they are not kept.
   std::string_view request(uint32_t part) const;
   // Hands out those of a refused one.
   std::string TakeRequest(uint32_t part);
   // Whether OnPart() tells what has been executed.
-  bool has_parts() const { return !key_parts_.empty(); }
+  bool has_parts() const { return !plain_ && !key_parts_.empty(); }
   // Whether it keeps slots guarded.
   bool guards() const { return guards_; }
   void set_guards(bool guards) { guards_ = guards; }
@@ -135,6 +137,10 @@ class Exchange final : public ReplySink {
   friend class ExchangePool;
   friend class Router;
 
+  void SetShape(Shape shape) {
+    shape_ = shape;
+    plain_ = false;
+  }
   // Keeps the bytes of a request that a node may refuse; large ones in `source`'s block.
   void KeepRequest(std::string_view frame, const ReadBuffer* source);
   // Whether the reply is a refusal that the owner takes care of.
@@ -154,11 +160,11 @@ class Exchange final : public ReplySink {
   void Finish(bool written);
   void ReleaseIfUnused();
 
+  // What every request needs stands first: thousands are in flight, and each cache line counts.
   ExchangePool* pool_ = nullptr;
   ExchangeOwner* owner_ = nullptr;
   const CommandSpec* spec_ = nullptr;
   RequestTimes times_;
-  CommandSample sample_;
   Shape shape_ = Shape::kForward;
   uint8_t protocol_ = 2;
   bool done_ = false;
@@ -168,22 +174,26 @@ class Exchange final : public ReplySink {
   bool started_ = false;
   bool guards_ = false;
   bool from_replica_ = false;
+  bool may_be_refused_ = false;  // And sent again then.
+  bool plain_ = true;            // Nothing behind request_ is in use.
   int lane_ = 0;
   uint64_t number_ = 0;
   uint64_t generation_ = 0;
   size_t request_size_ = 0;
-  std::string request_;  // What was sent, of kForward, where a node may refuse it;
-  Slice large_request_;  // or, if it is large.
+  size_t part_bytes_ = 0;
+  std::string text_;     // A reply that was made here or copied.
+  std::string request_;  // What was sent, if it is small: a node may refuse it, or be slow.
+
+  Slice large_request_;  // What was sent, if it is large and may be refused.
+  CommandSample sample_;
+  Slice reply_;       // A reply kept as it came,
+  OutputQueue body_;  // or one that was made of parts.
   uint32_t parts_left_ = 0;
   uint32_t scan_shard_ = 0;   // kScan: who was asked,
   uint32_t scan_next_ = 0;    // who comes next (0: nobody),
   uint32_t scan_shards_ = 0;  // and of how many.
   uint64_t random_ = 0;       // kAnyOf
-  Slice reply_;               // A reply kept as it came,
-  std::string text_;          // or one that was made here,
-  OutputQueue body_;          // or one that was made of parts.
   std::vector<ExchangePart> parts_;
-  size_t part_bytes_ = 0;
   std::vector<uint32_t> key_parts_;  // kGather: the part of each key.
 };
 

@@ -313,7 +313,7 @@ Result<int> Router::GroupKeys(CommandArgs args, const KeyPositions& keys) {
 
 void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions& keys,
                        int part_count) {
-  exchange->shape_ = ShapeOf(exchange->spec()->merge);
+  exchange->SetShape(ShapeOf(exchange->spec()->merge));
   exchange->parts_.resize(static_cast<size_t>(part_count));
   exchange->parts_left_ = static_cast<uint32_t>(part_count);
   std::vector<uint32_t> places(static_cast<size_t>(part_count));
@@ -376,6 +376,7 @@ void Router::SendGroups(Exchange* exchange, CommandArgs args, const KeyPositions
     }
   }
   const bool kept = table_->epoch > 0;
+  exchange->may_be_refused_ = kept;
   for (size_t group = 0; kept && group < places.size(); ++group) {
     exchange->parts_[places[group]].request = std::move(requests[group]);
   }
@@ -390,7 +391,7 @@ void Router::Resend(Exchange* exchange, uint32_t part) {
   RequestParser parser;
   const CommandArgs args = WordsOf(request, &parser);
   exchange->set_from_replica(false);
-  if (exchange->parts_.empty()) {
+  if (!exchange->has_parts()) {
     Start(exchange, args, request, nullptr);
   } else {
     exchange->generation_ = generation_;
@@ -461,7 +462,7 @@ void Router::StartAllShards(Exchange* exchange, CommandArgs args,
                             const std::vector<uint32_t>& shards) {
   encoded_.clear();
   EncodeRequest(args, &encoded_);
-  exchange->shape_ = ShapeOf(exchange->spec()->merge);
+  exchange->SetShape(ShapeOf(exchange->spec()->merge));
   if (exchange->shape_ == Exchange::Shape::kForward) {
     return Forward(exchange, 0, args, encoded_, nullptr);
   }
@@ -489,7 +490,7 @@ void Router::StartScan(Exchange* exchange, CommandArgs args, const std::vector<u
   const std::string node_cursor = std::to_string(cursor / shard_count);
   std::vector<std::string_view> rewritten(args.begin(), args.end());
   rewritten[1] = node_cursor;
-  exchange->shape_ = Exchange::Shape::kScan;
+  exchange->SetShape(Exchange::Shape::kScan);
   exchange->scan_shard_ = shard;
   exchange->scan_next_ = next == shards.end() ? 0 : *next;
   exchange->scan_shards_ = static_cast<uint32_t>(shard_count);

@@ -242,7 +242,7 @@ void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::strin
     exchange->Mute();
   }
   if (host_->service()->diagnostics->slow_log.enabled()) {
-    exchange->sample()->Take(spec, args);
+    exchange->TakeSample(args, frame);
   }
   exchange->SetRequest(++last_number_, frame.size());
   request_bytes_ += frame.size();
@@ -529,8 +529,9 @@ void ProxySession::NoteTimes(Exchange* exchange) {
   const int64_t now = host_->loop()->now_micros();
   Diagnostics* const diagnostics = host_->service()->diagnostics;
   // What was answered here has no sample: it is noted where it is answered.
-  if (diagnostics->IsSlow(now - exchange->times()->arrived)) [[unlikely]] {
-    diagnostics->OnCommand(*exchange->sample(),
+  const int64_t micros = now - exchange->times()->arrived;
+  if (diagnostics->IsSlow(micros) && host_->MayLogSlow(micros)) [[unlikely]] {
+    diagnostics->OnCommand(exchange->sample(),
                            StagesOf(*exchange->times(), exchange->link_wait(), now), *client_.info,
                            host_->service()->clock);
   }

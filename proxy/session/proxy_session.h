@@ -72,6 +72,9 @@ class SessionHost {
   virtual void ResumeAfterPause(ProxySession* session) = 0;
   // Marks the session dirty in a moment: it has refused requests to send again.
   virtual void RetryLater(ProxySession* session) = 0;
+  // Whether a slow command may be logged now; under a load that makes all of them slow most are
+  // not.
+  virtual bool MayLogSlow(int64_t micros) = 0;
   // See Router::Follow().
   virtual void Follow(int slot, std::string_view owner) = 0;
   // The session's command may have begun or ended its monitoring.

@@ -123,10 +123,9 @@ def start_node(procs, bin_, name, *extra):
     return port, pid
 
 
-def start_proxy(procs, bin_, name, ports, threads):
+def start_proxy(procs, bin_, name, ports, *extra):
     port = free_port()
-    command = [f"{bin_}/kv_proxy", "--port", str(port), "--http-port", "0", "--io-threads",
-               str(threads)]
+    command = [f"{bin_}/kv_proxy", "--port", str(port), "--http-port", "0", *extra]
     for p in ports:
         command += ["--servers", f"127.0.0.1:{p}"]
     pid = procs.start(name, command)
@@ -208,8 +207,8 @@ class Systems:
         return self.before_redis(name, "twemproxy",
                                  lambda n, ports: start_twemproxy(self.procs, n, ports), *options)
 
-    def proxy(self, name, ports):
-        return start_proxy(self.procs, self.bin, name, ports, 2)
+    def proxy(self, name, ports, *extra):
+        return start_proxy(self.procs, self.bin, name, ports, *extra)
 
     def product(self):
         nodes = [start_node(self.procs, self.bin, f"cluster{i}") for i in range(2)]
@@ -239,6 +238,12 @@ class Systems:
                      lambda: self.twemproxy("twemproxy-everysec", *every))
         self.add("kv_proxy + 2 redis",
                  lambda: self.before_redis("proxy-redis", "kv_proxy", self.proxy, *memory))
+        for threads in (1, 2):
+            self.add(f"kv_proxy {threads} io threads + 2 redis",
+                     lambda n=threads: self.before_redis(
+                         f"proxy-redis-io{n}", "kv_proxy",
+                         lambda name, ports: self.proxy(name, ports, "--io-threads", str(n)),
+                         *memory))
         self.add("kv_proxy + 2 kv_node", self.product)
         if not self.all:
             raise SystemExit(f"no system's name is '{self.wanted.pattern}'")
