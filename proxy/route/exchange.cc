@@ -106,7 +106,8 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
       failed_ = false;
       return;
     }
-    if (type == '-' && (IsRefusal(reply.substr(1)) || reply.starts_with("-ASK "))) {
+    executed_ = type != '-' || !IsRefusal(reply.substr(1));
+    if (type == '-' && (!executed_ || reply.starts_with("-ASK "))) {
       text_ = "-" + ForClient(ErrorLine(reply)) + "\r\n";
     } else if (protocol_ == 2 && type != '$' && type != ':' && type != '+' && type != '-') {
       text_.clear();
@@ -130,6 +131,7 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
     if (owner_ != nullptr && !owner_->Admit(frame.view().size())) {
       return OnFailure(tag, NoRoom(frame.view().size()), true);
     }
+    executed_ = true;
     RewriteCursor(frame.view());
     return Finish(false);
   }
@@ -147,8 +149,8 @@ bool Exchange::IsRefused(uint32_t part, std::string_view reply) {
 
 void Exchange::KeepRequest(std::string_view frame, const ReadBuffer* source) {
   may_be_refused_ = true;
-  if (!request_.empty()) {
-    return;  // TakeSample() has kept it.
+  if (!request(0).empty()) {
+    return;  // Kept before, or by TakeSample().
   }
   if (frame.size() >= kShareThreshold && source != nullptr) {
     plain_ = false;
@@ -191,15 +193,10 @@ std::string_view Exchange::request(uint32_t part) const {
 }
 
 std::string Exchange::TakeRequest(uint32_t part) {
-  if (!parts_.empty()) {
+  if (!plain_ && !parts_.empty()) {
     return std::move(parts_[part].request);
   }
-  if (large_request_.size > 0) {
-    std::string request(large_request_.view());
-    large_request_ = Slice();
-    return request;
-  }
-  return std::exchange(request_, {});
+  return std::string(request(part));
 }
 
 void Exchange::KeepPart(uint32_t tag, const ReplyFrame& frame) {
@@ -226,6 +223,7 @@ void Exchange::OnFailure(uint32_t tag, const Status& status, bool sent) {
   if (shape_ == Shape::kForward || shape_ == Shape::kScan) {
     text_ = "-" + text + "\r\n";
     failed_ = true;
+    executed_ = sent;
     return Finish(false);
   }
   parts_[tag].failure = std::move(text);
@@ -513,7 +511,7 @@ Exchange* ExchangePool::New(ExchangeOwner* owner, const CommandSpec* spec, int p
   exchange->started_ = exchange->guards_ = false;
   exchange->number_ = 0;
   exchange->request_size_ = 0;
-  exchange->may_be_refused_ = false;
+  exchange->may_be_refused_ = exchange->executed_ = false;
   exchange->part_bytes_ = 0;
   return exchange;
 }

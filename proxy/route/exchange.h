@@ -58,6 +58,7 @@ struct ExchangePart {
   std::shared_ptr<const std::string> node;  // Its name: the link may be gone by then.
   uint32_t key_count = 0;
   std::string request;  // Kept where nodes may refuse it.
+  uint64_t generation = 0;
   Slice reply;          // Empty if it failed.
   std::string failure;  // An error line without '-' and line end.
 };
@@ -119,8 +120,12 @@ class Exchange final : public ReplySink {
     number_ = number;
     request_size_ = size;
   }
-  // Which of the router's tables it, or its last part, was sent by.
-  uint64_t generation() const { return generation_; }
+  // Which of the router's tables it, or one part of it, was sent by.
+  uint64_t generation(uint32_t part) const {
+    return plain_ || parts_.empty() ? generation_ : parts_[part].generation;
+  }
+  // Whether a node has executed it, or may have; not of one with parts, see OnPart().
+  bool executed() const { return executed_; }
   // Of how many parts it consists that have not been answered.
   size_t parts_left() const { return plain_ || parts_.empty() ? 1 : parts_left_; }
   // The bytes of the request, or of one part; empty if they are not kept.
@@ -174,6 +179,7 @@ class Exchange final : public ReplySink {
   bool started_ = false;
   bool guards_ = false;
   bool from_replica_ = false;
+  bool executed_ = false;
   bool may_be_refused_ = false;  // And sent again then.
   bool plain_ = true;            // Nothing behind request_ is in use.
   int lane_ = 0;

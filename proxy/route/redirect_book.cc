@@ -30,9 +30,13 @@ void RedirectBook::OnExecuted(uint64_t number, const Footprint& footprint, bool 
 }
 
 size_t RedirectBook::CountOf(uint64_t number) const {
-  return static_cast<size_t>(
-      std::count_if(refused_.begin(), refused_.end(),
-                    [number](const RefusedRequest& r) { return r.number == number; }));
+  const auto first = std::partition_point(
+      refused_.begin(), refused_.end(),
+      [number](const RefusedRequest& request) { return request.number < number; });
+  const auto last = std::find_if(first, refused_.end(), [number](const RefusedRequest& request) {
+    return request.number != number;
+  });
+  return static_cast<size_t>(last - first);
 }
 
 RedirectBook::Ready RedirectBook::TakeReady(uint64_t generation,

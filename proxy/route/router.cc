@@ -86,7 +86,7 @@ void Router::SetTable(RouteTablePtr table) {
 }
 
 void Router::Prove(const Exchange& exchange, uint32_t part) {
-  if (exchange.generation() != generation_) {
+  if (exchange.generation(part) != generation_) {
     return;  // Perhaps it was the former owner.
   }
   for (const int slot : SlotsOf(exchange, part).slots) {
@@ -377,8 +377,11 @@ void Router::SendGroups(Exchange* exchange, CommandArgs args, const KeyPositions
   }
   const bool kept = table_->epoch > 0;
   exchange->may_be_refused_ = kept;
-  for (size_t group = 0; kept && group < places.size(); ++group) {
-    exchange->parts_[places[group]].request = std::move(requests[group]);
+  for (size_t group = 0; group < places.size(); ++group) {
+    exchange->parts_[places[group]].generation = generation_;
+    if (kept) {
+      exchange->parts_[places[group]].request = std::move(requests[group]);
+    }
   }
   for (size_t group = 0; group < places.size(); ++group) {
     SendPart(exchange, places[group], shards[group],
@@ -394,7 +397,6 @@ void Router::Resend(Exchange* exchange, uint32_t part) {
   if (!exchange->has_parts()) {
     Start(exchange, args, request, nullptr);
   } else {
-    exchange->generation_ = generation_;
     ResendPart(exchange, part, args);
   }
 }

@@ -80,10 +80,11 @@ std::vector<uint64_t> SlotLanes::TakeReady(const MovedSlots& alone) {
   std::deque<Held> left;
   std::set<int> blocked;  // By those that stay, for those behind them.
   bool all_blocked = false;
+  bool any_alone = false;
   for (Held& held : std::exchange(held_, {})) {
     const Footprint& footprint = held.footprint;
     const bool waits = all_blocked || MeetsGuard(footprint) ||
-                       (footprint.every_slot && !left.empty()) ||
+                       (footprint.every_slot && (!left.empty() || any_alone)) ||
                        std::any_of(footprint.slots.begin(), footprint.slots.end(),
                                    [&blocked](int slot) { return blocked.contains(slot); });
     if (waits) {
@@ -95,6 +96,7 @@ std::vector<uint64_t> SlotLanes::TakeReady(const MovedSlots& alone) {
     for (const int slot : footprint.slots) {
       if (alone[static_cast<size_t>(slot)]) {
         blocked.insert(slot);
+        any_alone = true;
       }
     }
     ready.push_back(held.id);
@@ -106,6 +108,7 @@ std::vector<uint64_t> SlotLanes::TakeReady(const MovedSlots& alone) {
     }
   }
   held_ = std::move(left);
+  changed_ |= any_alone;  // It may fail at once and guard nothing.
   return ready;
 }
 

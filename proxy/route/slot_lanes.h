@@ -57,7 +57,8 @@ class SlotLanes {
   // Holds a request that is blocked; `id` comes back from TakeReady().
   void Hold(uint64_t id, Footprint footprint);
   // Returns the held requests that may be sent now, in the order in which they have to be; of those
-  // that touch a slot in `alone` the first one only, which is expected to guard it.
+  // that touch a slot in `alone` the first one only, which guards it unless it fails at once: so
+  // call it again when that is known.
   std::vector<uint64_t> TakeReady(const MovedSlots& alone = {});
 
  private:

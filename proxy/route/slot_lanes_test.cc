@@ -82,6 +82,24 @@ TEST(SlotLanesTest, AHeldRequestHoldsWhatSharesASlotWithIt) {
   EXPECT_TRUE(lanes.open());
 }
 
+TEST(SlotLanesTest, OfASlotThatIsTriedAloneOneRequestIsReleasedAtATime) {
+  SlotLanes lanes;
+  const MovedSlots moved = Moved({7});
+  lanes.Move(moved);
+  EXPECT_TRUE(lanes.Guard(moved, 7));
+  lanes.Hold(1, Of({7}));
+  lanes.Hold(2, Of({7}));
+  lanes.Hold(3, kWide);
+  lanes.Finish(7);
+  EXPECT_THAT(lanes.TakeReady(moved), ElementsAre(1));
+  EXPECT_THAT(lanes.TakeReady(moved), ElementsAre(2)) << "the first has failed at once";
+  EXPECT_TRUE(lanes.Guard(moved, 7));
+  EXPECT_THAT(lanes.TakeReady(moved), IsEmpty());
+  lanes.Finish(7);
+  EXPECT_THAT(lanes.TakeReady(moved), ElementsAre(3));
+  EXPECT_TRUE(lanes.open());
+}
+
 TEST(SlotLanesTest, ARequestForEverySlotGuardsWhateverMovesMeanwhile) {
   SlotLanes lanes;
   EXPECT_TRUE(lanes.Guard(Moved({1}), kEvery));

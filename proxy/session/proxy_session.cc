@@ -277,7 +277,7 @@ void ProxySession::StartExchange(Exchange* exchange, CommandArgs args, std::stri
   }
   router->Start(exchange, args, frame, source, with_scope);
   // An answer that came at once may have ended the exchange.
-  if (unproven.any() && IsInFlight(exchange) && !exchange->guards()) {
+  if (unproven.any() && !exchange->from_replica() && IsInFlight(exchange) && !exchange->guards()) {
     exchange->set_guards(lanes_.Guard(unproven, exchange->lane()));
   }
 }
@@ -359,7 +359,7 @@ bool ProxySession::OnRefused(Exchange* exchange, uint32_t part, std::string_view
                             .slots = host_->router()->SlotsOf(*exchange, part).slots,
                             .slot = static_cast<int>(slot),
                             .owner = words[0] == "MOVED" ? std::string(words[2]) : "",
-                            .generation = exchange->generation(),
+                            .generation = exchange->generation(part),
                             .since_ms = now_ms,
                             .give_up_ms = give_up_ms};
   MovedSlots moved;
@@ -506,7 +506,7 @@ void ProxySession::OnDone(Exchange* exchange, bool written) {
     last_write_ms_ = host_->loop()->now_ms();
   }
   request_bytes_ -= exchange->request_size();
-  if (!exchange->has_parts()) {
+  if (exchange->executed()) {
     NoteExecuted(exchange, 0, exchange->failed());
   }
   waiting_bytes_ -= exchange->part_bytes();
@@ -528,9 +528,10 @@ void ProxySession::OnDone(Exchange* exchange, bool written) {
 void ProxySession::NoteTimes(Exchange* exchange) {
   const int64_t now = host_->loop()->now_micros();
   Diagnostics* const diagnostics = host_->service()->diagnostics;
-  // What was answered here has no sample: it is noted where it is answered.
+  // What is answered here is noted where it is answered.
   const int64_t micros = now - exchange->times()->arrived;
-  if (diagnostics->IsSlow(micros) && host_->MayLogSlow(micros)) [[unlikely]] {
+  if (diagnostics->IsSlow(micros) && exchange->spec()->route != Route::kProxy &&
+      host_->MayLogSlow(micros)) [[unlikely]] {
     diagnostics->OnCommand(exchange->sample(),
                            StagesOf(*exchange->times(), exchange->link_wait(), now), *client_.info,
                            host_->service()->clock);

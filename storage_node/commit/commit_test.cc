@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -224,6 +225,11 @@ TEST_F(CommitTest, WhileAnInstanceFailsAndIsReopenedReadersMissNothing) {
       }
     });
   }
+  const auto stop_readers = [&](const void* /*unused*/) {
+    stop.store(true);
+    readers.clear();
+  };
+  const std::unique_ptr<const void, decltype(stop_readers)> stopper(&stop, stop_readers);
   Txn txn(store_.get());
   Random random(1);
   int version = 0;
@@ -246,6 +252,7 @@ TEST_F(CommitTest, WhileAnInstanceFailsAndIsReopenedReadersMissNothing) {
   for (int round = 0; round < 3; ++round) {
     const int begin = version;
     write_until([&] { return version > begin + 3000; });
+    ASSERT_GT(version, begin + 3000);
     env_.Refuse(true);
     write_until([&] { return !store_->WriteHealth().ok(); });
     ASSERT_FALSE(store_->WriteHealth().ok());

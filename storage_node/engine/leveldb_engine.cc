@@ -472,7 +472,7 @@ Status LevelDbEngine::TryToWrite() {
   }
   if (file != nullptr) {
     const leveldb::Status removed = env->RemoveFile(name);
-    status = status.ok() ? removed : status;
+    status = status.ok() && !removed.IsNotFound() ? removed : status;
   }
   return FromLevelDb(status);
 }

@@ -309,7 +309,9 @@ IoWorker::Outcome IoWorker::RunHandler(NodeSession* session, const CommandSpec& 
   const Status status = HandlerOf(IdOf(spec))(context);
   if (status.code() == Code::kUnavailable && !spec.is_write()) {
     session->AbandonReply();
-    ResumeLater(session);  // An instance is being reopened, which does not take long.
+    // An instance is being reopened: that takes milliseconds, or as long as somebody still uses
+    // what was open before.
+    ResumeLater(session);
     return Outcome::kHeld;
   }
   if (!status.ok()) {

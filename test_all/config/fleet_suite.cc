@@ -114,7 +114,8 @@ TEST_F(FleetTest, AMapReachesEveryProxyInLessThanASecond) {
       EXPECT_EQ(InfoNumber(&client, "map_epoch"), epoch);
     }
   }
-  EXPECT_EQ(cluster_.OnlineCount("proxies"), clients_.size() + 1);
+  EXPECT_TRUE(
+      WaitUntil(10'000, [&] { return cluster_.OnlineCount("proxies") == clients_.size() + 1; }));
 }
 
 }  // namespace

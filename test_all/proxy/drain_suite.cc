@@ -292,7 +292,9 @@ TEST_F(DrainTest, ASuccessorThatDiesBeforeItIsReadyCostsNoClientAnything) {
     EXPECT_TRUE(serves());
     const auto third = MakeNext();
     ASSERT_EQ(third->Launch().ToString(), "ok");
-    EXPECT_EQ(*third->process()->Wait(10'000), 1) << "one at a time";
+    const Result<int> ended = third->process()->Wait(10'000);
+    ASSERT_TRUE(ended.ok()) << ended.status().ToString();
+    EXPECT_EQ(*ended, 1) << "one at a time";
     if (i % 2 == 1) {
       ASSERT_EQ(next->process()->Pause().ToString(), "ok");
       EXPECT_TRUE(serves());
