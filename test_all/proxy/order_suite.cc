@@ -233,7 +233,7 @@ class StrictClient {
       return {"incr", "i" + RandomKey()};
     }
     if (random_.OneIn(10)) {
-      const Words request = {"rename", "a" + RandomKey(), "b"};
+      Words request = {"rename", "a" + RandomKey(), "b"};
       if (SlotOf(request[1]) != SlotOf(request[2])) {
         return request;
       }
