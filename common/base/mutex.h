@@ -8,8 +8,11 @@
 
 #pragma once
 
+#include <pthread.h>
+
 #include <chrono>
 #include <condition_variable>
+#include <ctime>
 #include <mutex>
 
 #if defined(__clang__)
@@ -40,6 +43,15 @@ class KVS_CAPABILITY("mutex") Mutex {
   void Lock() KVS_ACQUIRE() { mu_.lock(); }
   void Unlock() KVS_RELEASE() { mu_.unlock(); }
   bool TryLock() KVS_TRY_ACQUIRE(true) { return mu_.try_lock(); }
+  // Waits for `timeout` at most.
+  bool TryLockFor(std::chrono::nanoseconds timeout) KVS_TRY_ACQUIRE(true) {
+    const auto until = std::chrono::system_clock::now() + timeout;
+    const auto since =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(until.time_since_epoch());
+    const timespec at = {.tv_sec = static_cast<time_t>(since.count() / 1'000'000'000),
+                         .tv_nsec = static_cast<long>(since.count() % 1'000'000'000)};
+    return ::pthread_mutex_timedlock(mu_.native_handle(), &at) == 0;
+  }
 
  private:
   friend class CondVar;

@@ -2,7 +2,9 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <bit>
+#include <cerrno>
 
 #include "common/base/check.h"
 
@@ -45,7 +47,11 @@ uint64_t Random::Next() {
 std::string RandomHex(int byte_count) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string bytes(static_cast<size_t>(byte_count), '\0');
-  KVS_CHECK(getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  for (size_t done = 0; done < bytes.size();) {  // A signal may cut a long one short.
+    const ssize_t n = getrandom(bytes.data() + done, bytes.size() - done, 0);
+    KVS_CHECK(n > 0 || (n < 0 && errno == EINTR));
+    done += static_cast<size_t>(std::max<ssize_t>(n, 0));
+  }
   std::string text;
   text.reserve(bytes.size() * 2);
   for (const char c : bytes) {

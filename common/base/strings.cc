@@ -110,6 +110,18 @@ std::string FormatDouble(double value) {
   return {buffer.data(), static_cast<size_t>(end - buffer.data())};
 }
 
+std::string FormatScore(double value) {
+  constexpr double kExact = 1e15;  // Integers below have at most 15 digits.
+  std::array<char, 32> buffer;
+  if (value > -kExact && value < kExact && value == std::trunc(value) && !std::signbit(value)) {
+    const auto [end, error] =
+        std::to_chars(buffer.data(), buffer.data() + buffer.size(), static_cast<int64_t>(value));
+    return {buffer.data(), static_cast<size_t>(end - buffer.data())};
+  }
+  const int size = std::snprintf(buffer.data(), buffer.size(), "%.17g", value);
+  return {buffer.data(), static_cast<size_t>(size)};
+}
+
 std::string ToLower(std::string_view text) {
   std::string result(text);
   std::transform(result.begin(), result.end(), result.begin(), Lower);

@@ -28,6 +28,8 @@ bool ParseLongDouble(std::string_view text, long double* value);
 std::string FormatLongDouble(long double value);
 // Writes the shortest text that reads back as the same double ("inf", "-inf", "nan" too).
 std::string FormatDouble(double value);
+// Writes the score of a sorted set as Redis 7.0 does: 17 significant digits, "inf", "1e+20".
+std::string FormatScore(double value);
 
 // Large enough for any 64-bit integer in decimal.
 inline constexpr size_t kMaxIntegerDigits = 20;

@@ -1,6 +1,7 @@
 #include "common/base/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -38,6 +39,14 @@ Thread Thread::Background(std::string name, std::function<void()> body) {
           }};
 }
 
+Thread Thread::Batching(std::string name, std::function<void()> body) {
+  return {std::move(name), [body = std::move(body)] {
+            const sched_param none{};
+            (void)::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &none);
+            body();
+          }};
+}
+
 Thread::~Thread() {
   Join();
 }
@@ -50,6 +59,10 @@ void Thread::Join() {
 
 int ProcessorCount() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+int64_t ThreadCount(int64_t wanted) {
+  return wanted > 0 ? wanted : std::max(1, ProcessorCount() / 2);
 }
 
 void SleepMicros(int64_t microseconds) {

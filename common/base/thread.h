@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <thread>
@@ -19,6 +20,10 @@ class Thread {
   // A thread whose work may wait a moment when the processors are busy: it gets a third of the
   // share of one that serves clients, and all of it when nobody else wants it.
   static Thread Background(std::string name, std::function<void()> body);
+  // A thread that finds more to do the later it gets its processor, such as one that forwards what
+  // many clients sent: when the processors are busy it takes its turn instead of interrupting
+  // (SCHED_BATCH).  On idle processors it is as any other.
+  static Thread Batching(std::string name, std::function<void()> body);
   Thread(Thread&&) = default;
   Thread& operator=(Thread&&) = default;
   ~Thread();
@@ -32,6 +37,10 @@ class Thread {
 
 // Returns how many processors this process may use, at least 1.
 int ProcessorCount();
+
+// Returns `wanted`; 0 stands for half of the processors, at least 1: the other half is the kernel's
+// and the neighbours'.
+int64_t ThreadCount(int64_t wanted);
 
 // Stops the calling thread for `microseconds`.  For background threads; on a loop DEBUG SLEEP
 // alone.

@@ -100,7 +100,11 @@ Status SetString(const OptionRow& row, std::string* field, std::string_view text
     return Status::InvalidArgument(
         fmt::format("the value of '{}' holds a zero byte or a line break", row.name));
   }
-  *field = text;
+  std::string value(text);
+  if (row.spec.normalize != nullptr) {
+    KVS_RETURN_IF_ERROR(row.spec.normalize(&value));
+  }
+  *field = std::move(value);
   return Status::Ok();
 }
 

@@ -68,9 +68,11 @@ struct OptionSpec {
   OptionBound min = int64_t{0};
   OptionBound max = std::numeric_limits<int64_t>::max();
   std::string_view choices = "";  // "a|b|c": the only legal values of a string.
-  bool pairs = false;             // Of a list: a line of two words is one element, "a=b".
-  bool seconds = false;           // Of a duration: a plain number is seconds, as in Redis.
-  bool secret = false;            // Shown as "***" in --print-conf and never logged.
+  // Of a string: brings it into its usual form, or says why it is none.
+  Status (*normalize)(std::string* text) = nullptr;
+  bool pairs = false;    // Of a list: a line of two words is one element, "a=b".
+  bool seconds = false;  // Of a duration: a plain number is seconds, as in Redis.
+  bool secret = false;   // Shown as "***" in --print-conf and never logged.
   std::string_view doc = "";
 };
 

@@ -115,7 +115,7 @@ IoResult ReadBuffer::ReadFrom(int fd, size_t budget, size_t frame_hint) {
   while (total < budget) {
     MakeRoom(frame_hint);
     const auto room = static_cast<size_t>(block_->data() + block_->capacity() - end_);
-    const ssize_t n = ::read(fd, end_, room);
+    const ssize_t n = ::recv(fd, end_, room, MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) {
         continue;
@@ -221,19 +221,31 @@ void OutputQueue::DropFront(size_t n) {
   }
 }
 
+// Offers as many slices as one call takes; `*offered` is their size.
+ssize_t OutputQueue::Send(int fd, size_t* offered) const {
+  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  if (slices_.size() == 1) {  // A reply or two: the kernel need not look at a list.
+    *offered = slices_.front().size;
+    return ::send(fd, slices_.front().data, *offered, kFlags);
+  }
+  std::array<iovec, kMaxIov> iov;
+  size_t count = 0;
+  *offered = 0;
+  for (; count < std::min(kMaxIov, slices_.size()); ++count) {
+    const Slice& slice = slices_.at(count);
+    iov[count] = {const_cast<char*>(slice.data), slice.size};
+    *offered += slice.size;
+  }
+  msghdr message{};
+  message.msg_iov = iov.data();
+  message.msg_iovlen = count;
+  return ::sendmsg(fd, &message, kFlags);
+}
+
 IoResult OutputQueue::WriteTo(int fd) {
   while (size_ > 0) {
-    std::array<iovec, kMaxIov> iov;
-    size_t count = 0;
     size_t offered = 0;
-    for (auto it = slices_.begin(); it != slices_.end() && count < kMaxIov; ++it) {
-      iov[count++] = {const_cast<char*>(it->data), it->size};
-      offered += it->size;
-    }
-    msghdr message{};
-    message.msg_iov = iov.data();
-    message.msg_iovlen = count;
-    const ssize_t n = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n = Send(fd, &offered);
     if (n < 0) {
       if (errno == EINTR) {
         continue;

@@ -14,11 +14,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <string_view>
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/ring_queue.h"
 
 namespace kvs {
 
@@ -153,6 +153,8 @@ class OutputQueue {
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
   void Clear();
+  // Gives back what an empty queue holds for the next bytes.
+  void ReleaseIfEmpty() { slices_.ReleaseIfEmpty(); }
 
   // Writes as much as the socket takes, with as few calls as possible.
   // kProgress: everything is written.  kWouldBlock: some is left.
@@ -162,9 +164,10 @@ class OutputQueue {
   void CopyTo(std::string* out) const;
 
  private:
+  ssize_t Send(int fd, size_t* offered) const;
   void DropFront(size_t n);
 
-  std::deque<Slice> slices_;
+  RingQueue<Slice> slices_;
   // The last slice may be grown in place while it ends at tail_end_ of tail_.
   BlockRef tail_;
   char* tail_end_ = nullptr;

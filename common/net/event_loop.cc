@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace kvs {
@@ -194,9 +195,27 @@ TimerId EventLoop::Every(int64_t period_ms, Task task) {
   return AddTimer(period_ms, period_ms, std::move(task));
 }
 
+// So many may lie about.
+constexpr size_t kMaxCancelledTimers = 1024;
+
 void EventLoop::Cancel(TimerId timer) {
   AssertInLoop();
   timer_tasks_.erase(timer);
+  if (timers_.size() > 2 * timer_tasks_.size() + kMaxCancelledTimers) {
+    DropCancelledTimers();
+  }
+}
+
+// Far ones would stay for days, a few bytes each.
+void EventLoop::DropCancelledTimers() {
+  std::vector<Timer> left;
+  left.reserve(timer_tasks_.size());
+  for (; !timers_.empty(); timers_.pop()) {
+    if (timer_tasks_.contains(timers_.top().id)) {
+      left.push_back(timers_.top());
+    }
+  }
+  timers_ = decltype(timers_)(std::greater<>(), std::move(left));
 }
 
 void EventLoop::RunTimers() {

@@ -129,6 +129,7 @@ class EventLoop {
   int WaitMillis(int limit_ms) const;
   void RunPosted() KVS_EXCLUDES(mu_);
   void RunTimers();
+  void DropCancelledTimers();
 
   const std::string name_;
   Clock* const clock_;

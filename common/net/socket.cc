@@ -191,6 +191,14 @@ void SetNoDelay(int fd) {
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
+void SetCork(int fd, bool on) {
+#ifdef TCP_CORK
+  SetOption(fd, IPPROTO_TCP, TCP_CORK, on ? 1 : 0);
+#else
+  SetOption(fd, IPPROTO_TCP, TCP_NOPUSH, on ? 1 : 0);
+#endif
+}
+
 void SetKeepAlive(int fd, int idle_seconds) {
   if (idle_seconds <= 0) {
     return;

@@ -48,6 +48,9 @@ Status ConnectError(int fd);
 Result<std::vector<std::string>> ResolveHost(const std::string& host);
 
 void SetNoDelay(int fd);
+// Keeps what is written until it is off again; what is there at close() leaves together with the
+// end of the connection, so the peer sees both at once.
+void SetCork(int fd, bool on);
 // Turns keep-alive on: probes after `idle_seconds`, then dead after about as long again.
 void SetKeepAlive(int fd, int idle_seconds);
 // Breaks the connection if sent bytes stay unacknowledged for this long.
