@@ -23,7 +23,7 @@ void CheckReply(std::string_view frame) {
   KVS_CHECK(tree.ok());
   KVS_CHECK(!tree->ToString().empty());
   std::string converted;
-  kvs::ConvertReply3To2(frame, (frame.size() & 1) != 0, &converted);
+  kvs::ConvertReply3To2(frame, static_cast<kvs::Resp2Form>(frame.size() % 3), &converted);
   ReplyScanner scanner;
   KVS_CHECK(scanner.Scan(converted) == Outcome::kReply);
   KVS_CHECK(scanner.frame_size() == converted.size());

@@ -297,7 +297,7 @@ TEST(RespConvertTest, Resp2ClientsGetWhatRedisWrites) {
   };
   for (const auto& [resp3, resp2] : cases) {
     std::string converted;
-    ConvertReply3To2(resp3, false, &converted);
+    ConvertReply3To2(resp3, Resp2Form::kPlain, &converted);
     EXPECT_EQ(converted, resp2);
     EXPECT_TRUE(NeedsConversion(resp3)) << resp3;
     EXPECT_FALSE(NeedsConversion(converted)) << converted;
@@ -306,18 +306,75 @@ TEST(RespConvertTest, Resp2ClientsGetWhatRedisWrites) {
 
 TEST(RespConvertTest, NullIsAnArrayWhereTheCommandSaysSo) {
   std::string converted;
-  ConvertReply3To2("_\r\n", true, &converted);
+  ConvertReply3To2("_\r\n", Resp2Form::kNullArray, &converted);
   EXPECT_EQ(converted, "*-1\r\n");
   converted.clear();
-  ConvertReply3To2("*2\r\n_\r\n*0\r\n", true, &converted);
+  ConvertReply3To2("*2\r\n_\r\n*0\r\n", Resp2Form::kNullArray, &converted);
   EXPECT_EQ(converted, "*2\r\n*-1\r\n*0\r\n");
+}
+
+TEST(RespConvertTest, PairsAreFlatWhereTheCommandSaysSo) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"*2\r\n*2\r\n$1\r\na\r\n,1.5\r\n*2\r\n$1\r\nb\r\n_\r\n",
+       "*4\r\n$1\r\na\r\n$3\r\n1.5\r\n$1\r\nb\r\n$-1\r\n"},
+      {"*1\r\n*2\r\n*2\r\n:1\r\n:2\r\n~1\r\n:3\r\n", "*2\r\n*2\r\n:1\r\n:2\r\n*1\r\n:3\r\n"},
+      {"*0\r\n", "*0\r\n"},
+      {"_\r\n", "$-1\r\n"},
+      {"$1\r\na\r\n", "$1\r\na\r\n"},
+      {"*2\r\n$1\r\na\r\n$1\r\nb\r\n", "*2\r\n$1\r\na\r\n$1\r\nb\r\n"},
+      // Not all of them are pairs.
+      {"*2\r\n*2\r\n:1\r\n:2\r\n*1\r\n:3\r\n", "*2\r\n*2\r\n:1\r\n:2\r\n*1\r\n:3\r\n"},
+  };
+  for (const auto& [resp3, resp2] : cases) {
+    std::string converted;
+    ConvertReply3To2(resp3, Resp2Form::kFlatPairs, &converted);
+    EXPECT_EQ(converted, resp2);
+  }
+}
+
+TEST(RespConvertTest, AMapIsAnArrayOfPairsWhereTheCommandSaysSo) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"%2\r\n$1\r\na\r\n*1\r\n_\r\n$1\r\nb\r\n,1.5\r\n",
+       "*2\r\n*2\r\n$1\r\na\r\n*1\r\n*-1\r\n*2\r\n$1\r\nb\r\n$3\r\n1.5\r\n"},
+      // Those within are like all others.
+      {"%1\r\n:1\r\n%1\r\n:2\r\n:3\r\n", "*1\r\n*2\r\n:1\r\n*2\r\n:2\r\n:3\r\n"},
+      {"%0\r\n", "*0\r\n"},
+      {"_\r\n", "*-1\r\n"},
+      {"-ERR x\r\n", "-ERR x\r\n"},
+  };
+  for (const auto& [resp3, resp2] : cases) {
+    std::string converted;
+    ConvertReply3To2(resp3, Resp2Form::kMapAsPairs, &converted);
+    EXPECT_EQ(converted, resp2);
+  }
+}
+
+TEST(RespConvertTest, ANullAtTheEndIsThatOfAnArrayWhereTheCommandSaysSo) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"*3\r\n:0\r\n_\r\n_\r\n", "*3\r\n:0\r\n$-1\r\n*-1\r\n"},
+      {"*2\r\n_\r\n*0\r\n", "*2\r\n$-1\r\n*0\r\n"},
+  };
+  for (const auto& [resp3, resp2] : cases) {
+    std::string converted;
+    ConvertReply3To2(resp3, Resp2Form::kLastNullArray, &converted);
+    EXPECT_EQ(converted, resp2);
+  }
+}
+
+TEST(RespConvertTest, TheFormMayDependOnTheRequest) {
+  EXPECT_EQ(FormFor(Resp2Form::kNullArrayWithOption, true), Resp2Form::kNullArray);
+  EXPECT_EQ(FormFor(Resp2Form::kNullArrayWithOption, false), Resp2Form::kPlain);
+  EXPECT_EQ(FormFor(Resp2Form::kNullArrayOutside, false), Resp2Form::kNullArray);
+  EXPECT_EQ(FormFor(Resp2Form::kNullArrayOutside, true, /*in_transaction=*/true),
+            Resp2Form::kPlain);
+  EXPECT_EQ(FormFor(Resp2Form::kMapAsPairs, true), Resp2Form::kMapAsPairs);
 }
 
 TEST(RespConvertTest, Resp2RepliesStayAsTheyAre) {
   for (const std::string& sample : Samples()) {
     if (!NeedsConversion(sample)) {
       std::string converted;
-      ConvertReply3To2(sample, false, &converted);
+      ConvertReply3To2(sample, Resp2Form::kPlain, &converted);
       EXPECT_EQ(converted, sample);
     }
   }

@@ -73,6 +73,14 @@ void RequestParser::Reset() {
   error_.clear();
 }
 
+void RequestParser::ReleaseIfIdle() {
+  if (position_ == 0 && pieces_.empty() && args_.empty() && error_.empty()) {
+    pieces_ = {};
+    args_ = {};
+    inline_args_ = {};
+  }
+}
+
 // "*<count>\r\n".  Returns kRequest if the bulks follow.
 RequestParser::Outcome RequestParser::ParseCount(std::string_view input) {
   size_t short_count = 0;

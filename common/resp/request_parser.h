@@ -52,6 +52,9 @@ class RequestParser {
   // Forgets the request, to start on the next one.
   void Reset();
 
+  // Gives back what is kept for the next request, unless one is half there.
+  void ReleaseIfIdle();
+
   // After kRequest or kEmpty: the bytes to consume.
   size_t frame_size() const { return position_; }
   // After kRequest: at least one argument.  They point into the input of the last Parse(), those of

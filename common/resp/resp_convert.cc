@@ -34,12 +34,13 @@ size_t SizeOfValues(std::string_view input, uint64_t count) {
   return size;
 }
 
-void ConvertToken(const ReplyToken& token, std::string_view bytes, bool null_is_array,
+void ConvertToken(const ReplyToken& token, std::string_view bytes, Resp2Form form,
                   std::string* out) {
   RespWriter writer(2, out);
   switch (token.type) {
     case '_':
-      return null_is_array ? writer.NullArray() : writer.Null();
+      return form == Resp2Form::kNullArray || form == Resp2Form::kMapAsPairs ? writer.NullArray()
+                                                                             : writer.Null();
     case '%':
     case '~':
     case '>':
@@ -55,6 +56,47 @@ void ConvertToken(const ReplyToken& token, std::string_view bytes, bool null_is_
       return writer.Error(token.text);
     default:
       return writer.Raw(bytes);
+  }
+}
+
+bool IsArrayOfPairs(std::string_view frame) {
+  const ReplyToken array = TokenAt(frame);
+  if (array.type != '*' || array.children == 0) {
+    return false;
+  }
+  frame.remove_prefix(array.size);
+  for (uint64_t i = 0; i < array.children; ++i) {
+    const ReplyToken pair = TokenAt(frame);
+    if (pair.type != '*' || pair.children != 2) {
+      return false;
+    }
+    frame.remove_prefix(SizeOfValues(frame, 1));
+  }
+  return true;
+}
+
+void ConvertPairs(std::string_view frame, std::string* out) {
+  const ReplyToken array = TokenAt(frame);
+  RespWriter(2, out).Array(2 * array.children);
+  frame.remove_prefix(array.size);
+  for (uint64_t i = 0; i < array.children; ++i) {
+    frame.remove_prefix(TokenAt(frame).size);
+    const size_t size = SizeOfValues(frame, 2);
+    ConvertReply3To2(frame.substr(0, size), Resp2Form::kPlain, out);
+    frame.remove_prefix(size);
+  }
+}
+
+void ConvertMapToPairs(std::string_view frame, std::string* out) {
+  const ReplyToken map = TokenAt(frame);
+  const uint64_t pairs = map.children / 2;
+  RespWriter(2, out).Array(pairs);
+  frame.remove_prefix(map.size);
+  for (uint64_t i = 0; i < pairs; ++i) {
+    RespWriter(2, out).Array(2);
+    const size_t size = SizeOfValues(frame, 2);
+    ConvertReply3To2(frame.substr(0, size), Resp2Form::kNullArray, out);
+    frame.remove_prefix(size);
   }
 }
 
@@ -74,11 +116,20 @@ bool NeedsConversion(std::string_view frame) {
   return false;
 }
 
-void ConvertReply3To2(std::string_view frame, bool null_is_array, std::string* out) {
+void ConvertReply3To2(std::string_view frame, Resp2Form form, std::string* out) {
+  if (form == Resp2Form::kFlatPairs && IsArrayOfPairs(frame)) {
+    return ConvertPairs(frame, out);
+  }
+  if (form == Resp2Form::kMapAsPairs && TokenAt(frame).type == '%') {
+    return ConvertMapToPairs(frame, out);
+  }
   while (!frame.empty()) {
     const ReplyToken token = TokenAt(frame);
     if (token.type != '|') {
-      ConvertToken(token, frame.substr(0, token.size), null_is_array, out);
+      const bool is_last = token.size == frame.size();
+      ConvertToken(token, frame.substr(0, token.size),
+                   form == Resp2Form::kLastNullArray && is_last ? Resp2Form::kNullArray : form,
+                   out);
       frame.remove_prefix(token.size);
       continue;
     }

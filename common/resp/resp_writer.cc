@@ -61,6 +61,11 @@ void RespWriter::Bulk(std::string_view bytes) {
   AppendBulk('$', bytes, out_);
 }
 
+void RespWriter::BeginBulk(size_t size) {
+  out_->reserve(out_->size() + 1 + kMaxIntegerDigits + 2 + size + 2);
+  Header('$', size);
+}
+
 void RespWriter::Map(size_t pair_count) {
   if (protocol_ == 2) {
     Header('*', 2 * pair_count);
@@ -71,6 +76,15 @@ void RespWriter::Map(size_t pair_count) {
 
 void RespWriter::Double(double value) {
   const std::string text = FormatDouble(value);
+  if (protocol_ == 2) {
+    Bulk(text);
+  } else {
+    AppendLine(',', text, out_);
+  }
+}
+
+void RespWriter::Score(double value) {
+  const std::string text = FormatScore(value);
   if (protocol_ == 2) {
     Bulk(text);
   } else {

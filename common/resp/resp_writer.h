@@ -48,6 +48,9 @@ class RespWriter {
   void Error(const Status& status);
   void Integer(int64_t value);
   void Bulk(std::string_view bytes);
+  // Around `size` bytes that the caller appends to out(), for a string that comes in parts.
+  void BeginBulk(size_t size);
+  void EndBulk() { out_->append("\r\n", 2); }
   // The absence of a string, and the absence of an array: RESP2 tells them apart.
   void Null() { out_->append(protocol_ == 2 ? kNullReply2 : kNullReply3); }
   void NullArray() { out_->append(protocol_ == 2 ? kNullArrayReply2 : kNullReply3); }
@@ -59,6 +62,8 @@ class RespWriter {
   void Push(size_t count) { Header(protocol_ == 2 ? '*' : '>', count); }
   // RESP2: a bulk string.
   void Double(double value);
+  // A double with FormatScore()'s digits.  RESP2: a bulk string.
+  void Score(double value);
   // RESP2: 1 or 0.
   void Boolean(bool value);
   // `digits` is a decimal integer of any length.  RESP2: a bulk string.

@@ -36,6 +36,12 @@ TEST(RespWriterTest, EachValueInBothProtocols) {
        [](RespWriter& w) { w.Integer(std::numeric_limits<int64_t>::min()); }},
       {"$3\r\na\r\n\r\n", "$3\r\na\r\n\r\n", [](RespWriter& w) { w.Bulk("a\r\n"); }},
       {"$0\r\n\r\n", "$0\r\n\r\n", [](RespWriter& w) { w.Bulk(""); }},
+      {"$4\r\nabcd\r\n", "$4\r\nabcd\r\n",
+       [](RespWriter& w) {
+         w.BeginBulk(4);
+         w.out()->append("ab").append("cd");
+         w.EndBulk();
+       }},
       {"$-1\r\n", "_\r\n", [](RespWriter& w) { w.Null(); }},
       {"*-1\r\n", "_\r\n", [](RespWriter& w) { w.NullArray(); }},
       {"*12\r\n", "*12\r\n", [](RespWriter& w) { w.Array(12); }},
