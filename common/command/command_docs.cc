@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "common/base/strings.h"
+#include "common/command/command_categories.h"
 #include "common/command/command_usage.h"
 
 namespace kvs {
@@ -30,10 +31,15 @@ constexpr BitName<CommandFlags> kFlagNames[] = {{Cmd::kWrite, "write"},
                                                 {Cmd::kBlocking, "blocking"},
                                                 {Cmd::kLoading, "loading"},
                                                 {Cmd::kStale, "stale"},
+                                                {Cmd::kSkipMonitor, "skip_monitor"},
+                                                {Cmd::kSkipSlowLog, "skip_slowlog"},
+                                                {Cmd::kAsking, "asking"},
                                                 {Cmd::kNoAsyncLoading, "no_async_loading"},
                                                 {Cmd::kFast, "fast"},
                                                 {Cmd::kNoAuth, "no_auth"},
                                                 {Cmd::kMayReplicate, "may_replicate"},
+                                                {Cmd::kNoMandatoryKeys, "no_mandatory_keys"},
+                                                {Cmd::kNoMulti, "no_multi"},
                                                 {Cmd::kAllowBusy, "allow_busy"}};
 
 constexpr BitName<KeyUses> kKeyUseNames[] = {{KeyUse::kRO, "RO"},
@@ -44,7 +50,8 @@ constexpr BitName<KeyUses> kKeyUseNames[] = {{KeyUse::kRO, "RO"},
                                              {KeyUse::kUpdate, "update"},
                                              {KeyUse::kInsert, "insert"},
                                              {KeyUse::kDelete, "delete"},
-                                             {KeyUse::kVariableFlags, "variable_flags"}};
+                                             {KeyUse::kVariableFlags, "variable_flags"},
+                                             {KeyUse::kNotKey, "not_key"}};
 
 template <typename Bits, size_t kSize>
 Names NamesOf(Bits bits, const BitName<Bits> (&names)[kSize]) {
@@ -57,29 +64,16 @@ Names NamesOf(Bits bits, const BitName<Bits> (&names)[kSize]) {
   return result;
 }
 
-// The categories of the row and those that its flags imply.
-Names CategoriesOf(const CommandSpec& spec) {
-  const bool admin = spec.Has(Cmd::kAdmin);
-  const std::pair<bool, std::string_view> categories[] = {
-      {(spec.acl & Acl::kKeyspace) != 0, "@keyspace"},
-      {spec.is_read(), "@read"},
-      {spec.is_write(), "@write"},
-      {(spec.acl & Acl::kString) != 0, "@string"},
-      {spec.Has(Cmd::kPubSub), "@pubsub"},
-      {admin, "@admin"},
-      {spec.Has(Cmd::kFast), "@fast"},
-      {!spec.Has(Cmd::kFast), "@slow"},
-      {spec.Has(Cmd::kBlocking), "@blocking"},
-      {admin || (spec.acl & Acl::kDangerous) != 0, "@dangerous"},
-      {(spec.acl & Acl::kConnection) != 0, "@connection"},
-  };
-  Names names;
-  for (const auto& [member, name] : categories) {
-    if (member) {
-      names.push_back(name);
+// With '@', as COMMAND shows them.
+std::vector<std::string> ShownCategories(const CommandSpec& spec) {
+  std::vector<std::string> shown;
+  const CommandCategories categories = CategoriesOf(spec);
+  for (size_t i = 0; i < CategoryNames().size(); ++i) {
+    if ((categories >> i & 1) != 0) {
+      shown.push_back("@" + std::string(CategoryNames()[i]));
     }
   }
-  return names;
+  return shown;
 }
 
 Names TipsOf(const CommandSpec& spec) {
@@ -90,6 +84,22 @@ std::string_view GroupName(Group group) {
   switch (group) {
     case Group::kString:
       return "string";
+    case Group::kHash:
+      return "hash";
+    case Group::kSet:
+      return "set";
+    case Group::kList:
+      return "list";
+    case Group::kSortedSet:
+      return "sorted-set";
+    case Group::kStream:
+      return "stream";
+    case Group::kHyperLogLog:
+      return "hyperloglog";
+    case Group::kGeo:
+      return "geo";
+    case Group::kBitmap:
+      return "bitmap";
     case Group::kGeneric:
       return "generic";
     case Group::kConnection:
@@ -98,6 +108,12 @@ std::string_view GroupName(Group group) {
       return "server";
     case Group::kCluster:
       return "cluster";
+    case Group::kTransactions:
+      return "transactions";
+    case Group::kPubSub:
+      return "pubsub";
+    case Group::kScripting:
+      return "scripting";
   }
   return "";
 }
@@ -127,6 +143,16 @@ int64_t RelativeLast(const KeyPattern& keys) {
 
 void WriteFindKeys(const KeyPattern& keys, RespWriter* reply) {
   const bool counted = keys.kind == KeyPattern::Kind::kCounted;
+  if (keys.kind == KeyPattern::Kind::kAfterStreams) {
+    reply->Bulk("find_keys");
+    reply->Map(2);
+    WriteField("type", "range", reply);
+    reply->Bulk("spec");
+    reply->Map(3);
+    WriteField("lastkey", -1, reply);
+    WriteField("keystep", 1, reply);
+    return WriteField("limit", 2, reply);  // Half of what is left: the other half are ids.
+  }
   reply->Bulk("find_keys");
   reply->Map(2);
   WriteField("type", counted ? "keynum" : "range", reply);
@@ -152,6 +178,14 @@ void WriteKeySpec(const KeyPattern& keys, KeyUses uses, std::string_view notes, 
   WriteNameSet(NamesOf(uses, kKeyUseNames), reply);
   reply->Bulk("begin_search");
   reply->Map(2);
+  if (keys.kind == KeyPattern::Kind::kAfterStreams) {
+    WriteField("type", "keyword", reply);
+    reply->Bulk("spec");
+    reply->Map(2);
+    WriteField("keyword", "STREAMS", reply);
+    WriteField("startfrom", keys.first, reply);
+    return WriteFindKeys(keys, reply);
+  }
   WriteField("type", "index", reply);
   reply->Bulk("spec");
   reply->Map(1);
@@ -159,17 +193,90 @@ void WriteKeySpec(const KeyPattern& keys, KeyUses uses, std::string_view notes, 
   WriteFindKeys(keys, reply);
 }
 
+// The keys behind a word such as STORE, among the words from `from` on.
+void WriteKeywordSpec(std::string_view keyword, int64_t from, const Names& flags,
+                      const KeyPattern& keys, RespWriter* reply) {
+  reply->Map(3);
+  reply->Bulk("flags");
+  WriteNameSet(flags, reply);
+  reply->Bulk("begin_search");
+  reply->Map(2);
+  WriteField("type", "keyword", reply);
+  reply->Bulk("spec");
+  reply->Map(2);
+  WriteField("keyword", keyword, reply);
+  WriteField("startfrom", from, reply);
+  WriteFindKeys(keys, reply);
+}
+
+// A key that no rule finds.
+void WriteUnknownSpec(KeyUses uses, std::string_view notes, RespWriter* reply) {
+  reply->Map(4);
+  WriteField("notes", notes, reply);
+  reply->Bulk("flags");
+  WriteNameSet(NamesOf(uses, kKeyUseNames), reply);
+  for (const std::string_view step : {"begin_search", "find_keys"}) {
+    reply->Bulk(step);
+    reply->Map(2);
+    WriteField("type", "unknown", reply);
+    reply->Bulk("spec");
+    reply->Map(0);
+  }
+}
+
+void WriteSortedSpecs(const CommandSpec& spec, RespWriter* reply) {
+  const bool stores = spec.second_access != 0;
+  reply->Set(stores ? 3 : 2);
+  WriteKeySpec(OneKey(spec.keys.first), spec.access, spec.key_notes, reply);
+  WriteUnknownSpec(spec.access,
+                   "For the optional BY/GET keyword. It is marked 'unknown' because the key names "
+                   "derive from the content of the key we sort",
+                   reply);
+  if (stores) {
+    WriteUnknownSpec(spec.second_access,
+                     "For the optional STORE keyword. It is marked 'unknown' because the keyword "
+                     "can appear anywhere in the argument array",
+                     reply);
+  }
+}
+
+void WriteMigratedSpecs(const CommandSpec& spec, RespWriter* reply) {
+  reply->Set(2);
+  WriteKeySpec(OneKey(spec.keys.first), spec.access, spec.key_notes, reply);
+  Names flags = NamesOf(spec.second_access, kKeyUseNames);
+  flags.push_back("incomplete");  // A password may be the word, too.
+  constexpr int64_t kFromTheEnd = -2;
+  WriteKeywordSpec("KEYS", kFromTheEnd, flags, KeyRange(1, -1, 1), reply);
+}
+
 void WriteKeySpecs(const CommandSpec& spec, RespWriter* reply) {
-  if (!spec.has_keys()) {
+  const KeyPattern& keys = spec.shown_keys();
+  if (keys.kind == KeyPattern::Kind::kNone) {
     return reply->Set(0);
   }
-  if (spec.second_access != 0) {
-    reply->Set(2);
+  if (spec.keys.kind == KeyPattern::Kind::kKeyAndStored) {
+    reply->Set(3);
     WriteKeySpec(OneKey(spec.keys.first), spec.access, spec.key_notes, reply);
-    return WriteKeySpec(OneKey(spec.keys.last), spec.second_access, {}, reply);
+    const Names flags = NamesOf(spec.second_access, kKeyUseNames);
+    WriteKeywordSpec("STORE", spec.keys.last, flags, OneKey(1), reply);
+    return WriteKeywordSpec("STOREDIST", spec.keys.last, flags, OneKey(1), reply);
+  }
+  if (keys.kind == KeyPattern::Kind::kSorted) {
+    return WriteSortedSpecs(spec, reply);
+  }
+  if (keys.kind == KeyPattern::Kind::kMigrated) {
+    return WriteMigratedSpecs(spec, reply);
+  }
+  if (spec.second_access != 0) {
+    const bool counted = keys.kind == KeyPattern::Kind::kKeyAndCounted;
+    const auto second = static_cast<int8_t>(keys.first + 1);
+    reply->Set(2);
+    WriteKeySpec(OneKey(keys.first), spec.access, spec.key_notes, reply);
+    const KeyPattern others = counted ? KeysCountedAt(second) : KeyRange(second, keys.last, 1);
+    return WriteKeySpec(others, spec.second_access, {}, reply);
   }
   reply->Set(1);
-  WriteKeySpec(spec.keys, spec.access, spec.key_notes, reply);
+  WriteKeySpec(keys, spec.access, spec.key_notes, reply);
 }
 
 void WriteArguments(const std::vector<CommandArgument>& arguments, RespWriter* reply);
@@ -183,6 +290,9 @@ void WriteArgument(const CommandArgument& argument, RespWriter* reply) {
   }
   if (argument.multiple) {
     flags.push_back("multiple");
+  }
+  if (argument.repeats_token) {
+    flags.push_back("multiple_token");
   }
   reply->Map(2 + (is_leaf ? 1u : 0u) + (is_key ? 1u : 0u) + (argument.token.empty() ? 0u : 1u) +
              (flags.empty() ? 0u : 1u) + (is_leaf ? 0u : 1u));
@@ -311,10 +421,7 @@ bool PassesFilter(const CommandSpec& spec, std::string_view kind, std::string_vi
     return GlobMatch(value, spec.name, true);
   }
   if (EqualsIgnoreCase(kind, "ACLCAT")) {
-    const Names categories = CategoriesOf(spec);
-    return std::any_of(categories.begin(), categories.end(), [value](std::string_view category) {
-      return EqualsIgnoreCase(category.substr(1), value);
-    });
+    return (CategoriesOf(spec) & FindCategory(value).value_or(0)) != 0;
   }
   return false;  // There are no modules.
 }
@@ -338,18 +445,6 @@ void AnswerList(CommandArgs args, RespWriter* reply) {
   for (const std::string_view name : names) {
     reply->Bulk(name);
   }
-}
-
-// What the request does with its keys.  Only SET decides that by its arguments.
-KeyUses UsesOf(const CommandSpec& spec, CommandArgs request) {
-  if ((spec.access & KeyUse::kVariableFlags) == 0) {
-    return spec.access;
-  }
-  const bool reads = request.size() > 3 &&
-                     std::any_of(request.begin() + 3, request.end(), [](std::string_view word) {
-                       return EqualsIgnoreCase(word, "get");
-                     });
-  return reads ? KeyUse::kRW | KeyUse::kAccess | KeyUse::kUpdate : KeyUse::kOW | KeyUse::kUpdate;
 }
 
 // COMMAND GETKEYS command [arg ...], and COMMAND GETKEYSANDFLAGS if `with_flags`.
@@ -379,32 +474,9 @@ void AnswerGetKeys(CommandArgs args, bool with_flags, RespWriter* reply) {
     }
     reply->Bulk(request[keys.index(i)]);
     if (with_flags) {
-      WriteNameSet(NamesOf(UsesOf(*spec, request), kKeyUseNames), reply);
+      WriteNameSet(NamesOf(UsesOfKey(*spec, request, i), kKeyUseNames), reply);
     }
   }
-}
-
-// What the proxy does with a command, in words.
-std::string_view RouteText(const CommandSpec& spec) {
-  switch (spec.route) {
-    case Route::kByKey:
-      return spec.keys.last == spec.keys.first ? "by key" : "by key, one slot";
-    case Route::kSplitByKey:
-      return "split by key";
-    case Route::kAllShards:
-      return "all shards";
-    case Route::kAnyShard:
-      return spec.merge == Merge::kCursor ? "shard by shard" : "any shard";
-    case Route::kBySlot:
-      return "by slot";
-    case Route::kPinned:
-      return "own connection";
-    case Route::kProxy:
-      return "the proxy answers";
-    case Route::kRefused:
-      return "refused";
-  }
-  return "";
 }
 
 // A cell of a Markdown table: '|' would end it.
@@ -437,12 +509,22 @@ void WriteCommandInfo(const CommandSpec& spec, RespWriter* reply) {
   reply->Array(10);
   reply->Bulk(spec.name);
   reply->Integer(spec.arity);
-  WriteNameSet(NamesOf(spec.flags, kFlagNames), reply);
-  const bool range = spec.keys.kind == KeyPattern::Kind::kRange;
-  reply->Integer(range ? spec.keys.first : 0);
-  reply->Integer(range ? spec.keys.last : 0);
-  reply->Integer(range ? spec.keys.step : 0);
-  WriteNameSet(CategoriesOf(spec), reply);
+  Names flags = NamesOf(spec.flags, kFlagNames);
+  if (spec.has_movable_keys()) {
+    flags.push_back("movablekeys");
+  }
+  WriteNameSet(flags, reply);
+  const KeyPattern& keys = spec.shown_keys();
+  const bool range = keys.kind == KeyPattern::Kind::kRange;
+  const bool lone = keys.kind == KeyPattern::Kind::kKeyAndCounted ||
+                    keys.kind == KeyPattern::Kind::kKeyAndStored ||
+                    keys.kind == KeyPattern::Kind::kSorted ||
+                    keys.kind == KeyPattern::Kind::kMigrated;
+  reply->Integer(range || lone ? keys.first : 0);
+  reply->Integer(range ? keys.last : lone ? keys.first : 0);
+  reply->Integer(range || lone ? keys.step : 0);
+  const std::vector<std::string> categories = ShownCategories(spec);
+  WriteNameSet(Names(categories.begin(), categories.end()), reply);
   const Names tips = TipsOf(spec);
   reply->Set(tips.size());
   for (const std::string_view tip : tips) {
@@ -495,13 +577,42 @@ void AnswerCommand(CommandArgs args, RespWriter* reply) {
   }
 }
 
+std::string_view RouteText(const CommandSpec& spec) {
+  switch (spec.route) {
+    case Route::kByKey:
+      return spec.keys.last == spec.keys.first && !spec.has_movable_keys() ? "by key"
+                                                                           : "by key, one slot";
+    case Route::kSplitByKey:
+      return "split by key";
+    case Route::kJoinKeys:
+      return "joins keys of any slots";
+    case Route::kAllShards:
+      return "all shards";
+    case Route::kAnyShard:
+      return spec.merge == Merge::kCursor ? "shard by shard" : "any shard";
+    case Route::kBySlot:
+      return "by slot";
+    case Route::kByChannel:
+      return "by channel";
+    case Route::kPinned:
+      return "own connection";
+    case Route::kProxy:
+      return "the proxy answers";
+    case Route::kRefused:
+      return "refused";
+  }
+  return "";
+}
+
 std::string CommandsMarkdown() {
   std::string page =
       "# Commands\n\n"
       "Generated from `common/command/defs/`; do not edit.  A node answers all of them; the third\n"
       "column tells what the proxy does.\n";
   for (const Group group :
-       {Group::kString, Group::kGeneric, Group::kConnection, Group::kServer, Group::kCluster}) {
+       {Group::kString, Group::kHash, Group::kList, Group::kSet, Group::kSortedSet, Group::kStream,
+        Group::kHyperLogLog, Group::kGeo, Group::kBitmap, Group::kGeneric, Group::kConnection,
+        Group::kServer, Group::kCluster, Group::kTransactions, Group::kPubSub, Group::kScripting}) {
     AppendGroup(group, &page);
   }
   return page;

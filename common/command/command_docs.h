@@ -24,6 +24,9 @@ void WriteHelp(const CommandSpec& container, RespWriter* reply);
 // step, ACL categories, tips, key specifications, subcommands.
 void WriteCommandInfo(const CommandSpec& spec, RespWriter* reply);
 
+// Returns what the proxy does with a command, in words.
+std::string_view RouteText(const CommandSpec& spec);
+
 // Returns doc/reference/commands.md.
 std::string CommandsMarkdown();
 

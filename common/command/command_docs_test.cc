@@ -138,7 +138,8 @@ std::string Show(const std::vector<CommandArgument>& arguments, std::string_view
           argument.children.empty()
               ? argument.name
               : Show(argument.children, argument.type == "oneof" ? " | " : " ");
-      one += (one.empty() ? "" : " ") + inner + (argument.multiple ? " [" + inner + " ...]" : "");
+      const std::string again = argument.repeats_token ? argument.token + " " + inner : inner;
+      one += (one.empty() ? "" : " ") + inner + (argument.multiple ? " [" + again + " ...]" : "");
     }
     if (argument.optional) {
       one = "[" + one + "]";

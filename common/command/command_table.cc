@@ -123,8 +123,7 @@ KeyPositions FindRange(const KeyPattern& pattern, size_t arg_count) {
   return keys;
 }
 
-KeyPositions FindCounted(const KeyPattern& pattern, CommandArgs args) {
-  const size_t count_index = static_cast<size_t>(pattern.first);
+KeyPositions FindCounted(size_t count_index, CommandArgs args) {
   KeyPositions keys;
   keys.first = count_index + 1;
   int64_t count = 0;
@@ -134,6 +133,86 @@ KeyPositions FindCounted(const KeyPattern& pattern, CommandArgs args) {
     return keys;
   }
   keys.count = static_cast<size_t>(count);
+  return keys;
+}
+
+KeyPositions FindKeyAndCounted(const KeyPattern& pattern, CommandArgs args) {
+  const size_t index = static_cast<size_t>(pattern.first);
+  KeyPositions keys = FindCounted(index + 1, args);
+  if (keys.complete) {
+    keys.lone = index;
+    ++keys.count;
+  }
+  return keys;
+}
+
+// The word behind STORE is never taken for another STORE.
+KeyPositions FindKeyAndStored(const KeyPattern& pattern, CommandArgs args) {
+  KeyPositions keys;
+  keys.first = static_cast<size_t>(pattern.first);
+  keys.count = 1;
+  for (size_t i = static_cast<size_t>(pattern.last); i + 1 < args.size(); ++i) {
+    if (EqualsIgnoreCase(args[i], "STORE") || EqualsIgnoreCase(args[i], "STOREDIST")) {
+      keys.lone = static_cast<size_t>(pattern.first);
+      keys.first = ++i;
+      keys.count = 2;
+    }
+  }
+  return keys;
+}
+
+// The words behind LIMIT, BY, GET and STORE are never taken for options: as the parser of SORT
+// does.
+KeyPositions FindSorted(const KeyPattern& pattern, CommandArgs args) {
+  KeyPositions keys;
+  keys.first = static_cast<size_t>(pattern.first);
+  keys.count = 1;
+  for (size_t i = keys.first + 1; pattern.last > pattern.first && i < args.size(); ++i) {
+    if (EqualsIgnoreCase(args[i], "LIMIT")) {
+      i += 2;
+    } else if (EqualsIgnoreCase(args[i], "GET") || EqualsIgnoreCase(args[i], "BY")) {
+      ++i;
+    } else if (EqualsIgnoreCase(args[i], "STORE") && i + 1 < args.size()) {
+      keys.lone = static_cast<size_t>(pattern.first);
+      keys.first = ++i;
+      keys.count = 2;
+    }
+  }
+  return keys;
+}
+
+// The words behind AUTH and AUTH2 are never taken for options.
+KeyPositions FindMigrated(const KeyPattern& pattern, CommandArgs args) {
+  KeyPositions keys;
+  keys.first = static_cast<size_t>(pattern.first);
+  keys.count = 1;
+  for (size_t i = static_cast<size_t>(pattern.last); i + 1 < args.size(); ++i) {
+    if (EqualsIgnoreCase(args[i], "KEYS")) {
+      keys.complete = args[keys.first].empty();
+      keys.count = keys.complete ? args.size() - i - 1 : 0;
+      keys.first = i + 1;
+      break;
+    }
+    i += EqualsIgnoreCase(args[i], "AUTH") ? 1 : EqualsIgnoreCase(args[i], "AUTH2") ? 2 : 0;
+  }
+  return keys;
+}
+
+KeyPositions FindAfterStreams(CommandArgs args) {
+  KeyPositions keys;
+  keys.complete = false;
+  for (size_t i = 1; i + 1 < args.size(); i += ReadOptionSize(args[i])) {
+    if (EqualsIgnoreCase(args[i], "STREAMS")) {
+      const size_t rest = args.size() - i - 1;
+      keys.complete = rest % 2 == 0;
+      keys.first = i + 1;
+      keys.count = keys.complete ? rest / 2 : 0;
+      break;
+    }
+    if (ReadOptionSize(args[i]) == 0) {
+      break;
+    }
+  }
   return keys;
 }
 
@@ -216,17 +295,83 @@ std::string WrongArityError(const CommandSpec& spec) {
   return "ERR wrong number of arguments for '" + std::string(spec.name) + "' command";
 }
 
-KeyPositions FindKeys(const CommandSpec& spec, CommandArgs args) {
-  KVS_CHECK(spec.ArityFits(args.size()));
-  switch (spec.keys.kind) {
+namespace {
+
+KeyPositions FindPattern(const KeyPattern& keys, CommandArgs args) {
+  switch (keys.kind) {
     case KeyPattern::Kind::kNone:
       return {};
     case KeyPattern::Kind::kRange:
-      return FindRange(spec.keys, args.size());
+      return FindRange(keys, args.size());
     case KeyPattern::Kind::kCounted:
-      return FindCounted(spec.keys, args);
+      return FindCounted(static_cast<size_t>(keys.first), args);
+    case KeyPattern::Kind::kKeyAndCounted:
+      return FindKeyAndCounted(keys, args);
+    case KeyPattern::Kind::kKeyAndStored:
+      return FindKeyAndStored(keys, args);
+    case KeyPattern::Kind::kAfterStreams:
+      return FindAfterStreams(args);
+    case KeyPattern::Kind::kSorted:
+      return FindSorted(keys, args);
+    case KeyPattern::Kind::kMigrated:
+      return FindMigrated(keys, args);
   }
   return {};
+}
+
+}  // namespace
+
+KeyPositions FindKeys(const CommandSpec& spec, CommandArgs args) {
+  KVS_CHECK(spec.ArityFits(args.size()));
+  return FindPattern(spec.keys, args);
+}
+
+KeyPositions FindRouted(const CommandSpec& spec, CommandArgs args) {
+  KVS_CHECK(spec.ArityFits(args.size()));
+  return FindPattern(spec.has_channels() ? spec.channels : spec.keys, args);
+}
+
+KeyUses UsesOfKey(const CommandSpec& spec, CommandArgs request, size_t number) {
+  if (number > 0 && spec.second_access != 0) {
+    return spec.second_access;
+  }
+  if ((spec.access & KeyUse::kVariableFlags) == 0) {
+    return spec.access;
+  }
+  if (spec.group == Group::kBitmap) {
+    const bool writes = std::any_of(request.begin(), request.end(), [](std::string_view word) {
+      return EqualsIgnoreCase(word, "set") || EqualsIgnoreCase(word, "incrby");
+    });
+    return writes ? KeyUse::kRW | KeyUse::kAccess | KeyUse::kUpdate : KeyUse::kRO | KeyUse::kAccess;
+  }
+  const bool reads = request.size() > 3 &&
+                     std::any_of(request.begin() + 3, request.end(), [](std::string_view word) {
+                       return EqualsIgnoreCase(word, "get");
+                     });
+  return reads ? KeyUse::kRW | KeyUse::kAccess | KeyUse::kUpdate : KeyUse::kOW | KeyUse::kUpdate;
+}
+
+size_t ReadOptionSize(std::string_view word) {
+  if (EqualsIgnoreCase(word, "BLOCK") || EqualsIgnoreCase(word, "COUNT")) {
+    return 2;
+  }
+  if (EqualsIgnoreCase(word, "GROUP")) {
+    return 3;
+  }
+  return EqualsIgnoreCase(word, "NOACK") ? 1 : 0;
+}
+
+bool MayWait(const CommandSpec& spec, CommandArgs args) {
+  if (spec.keys.kind != KeyPattern::Kind::kAfterStreams) {
+    return spec.Has(Cmd::kBlocking);
+  }
+  const KeyPositions keys = FindKeys(spec, args);
+  for (size_t i = 1; i + 1 < keys.first; i += ReadOptionSize(args[i])) {
+    if (EqualsIgnoreCase(args[i], "BLOCK")) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace kvs

@@ -78,8 +78,10 @@ inline constexpr std::string_view kDebugRefusal =
     "run it from a local connection, otherwise you need to set this option in the configuration "
     "file, and then restart the server.";
 
-// Where the keys of one request stand: args[first], args[first + step], ... `count` of them.
+// Where the keys of one request stand: args[first], args[first + step], ... `count` of them.  If
+// there is a `lone` one, it is the first of the count, and the others follow it.
 struct KeyPositions {
+  size_t lone = 0;  // 0: none; args[0] is no key.
   size_t first = 0;
   size_t step = 1;
   size_t count = 0;
@@ -87,11 +89,22 @@ struct KeyPositions {
   // number or larger than what follows.  The command itself words the error.
   bool complete = true;
 
-  size_t index(size_t i) const { return first + i * step; }
+  size_t index(size_t i) const {
+    if (lone == 0) {
+      return first + i * step;
+    }
+    return i == 0 ? lone : first + (i - 1) * step;
+  }
 };
 
 // REQUIRES: spec.ArityFits(args.size())
 KeyPositions FindKeys(const CommandSpec& spec, CommandArgs args);
+// The same of the words that decide where a command belongs: its keys, or its channels.
+KeyPositions FindRouted(const CommandSpec& spec, CommandArgs args);
+
+// What the request does with its key of that number, as FindKeys() counts.  SET and BITFIELD decide
+// that by their arguments.
+KeyUses UsesOfKey(const CommandSpec& spec, CommandArgs request, size_t number);
 
 // Calls `visit(key)` for each key in order.  Returns FindKeys()'s `complete`.
 template <typename Visit>
@@ -103,20 +116,43 @@ bool ForEachKey(const CommandSpec& spec, CommandArgs args, Visit visit) {
   return keys.complete;
 }
 
+// Returns how many words an option of XREAD and XREADGROUP has with its name; 0: it is none.
+size_t ReadOptionSize(std::string_view word);
+
+// Whether the request may be answered late because it waits: XREAD does only if it says so.
+bool MayWait(const CommandSpec& spec, CommandArgs args);
+
+// Whether a proxy sends the request over a connection of the session's own.
+inline bool GoesAlone(const CommandSpec& spec, CommandArgs args) {
+  return spec.route == Route::kPinned && (!spec.Has(Cmd::kBlocking) || MayWait(spec, args));
+}
+
+// Whether the request has more words than the command needs.
+inline bool HasOption(const CommandSpec& spec, CommandArgs args) {
+  return args.size() > static_cast<size_t>(spec.arity < 0 ? -spec.arity : spec.arity);
+}
+
 // The rules that every row obeys, checked where the table is compiled.
 constexpr bool IsSane(const CommandSpec& spec) {
   const bool keyed = spec.has_keys();
   const bool joins = spec.route == Route::kSplitByKey || spec.route == Route::kAllShards;
-  const bool routed_by_key = spec.route == Route::kByKey || spec.route == Route::kSplitByKey;
+  const bool routed_by_key = IsRoutedByKeys(spec.route);
+  const bool pinned = spec.route == Route::kPinned;
   for (const char c : spec.name) {
     if (c >= 'A' && c <= 'Z') {
       return false;
     }
   }
   return !spec.name.empty() && spec.arity != 0 && !(spec.is_read() && spec.is_write()) &&
-         (!keyed || spec.is_read() || spec.is_write()) && keyed == (spec.access != 0) &&
-         (spec.second_access == 0 || spec.keys.last == spec.keys.first + 1) &&
-         (!joins || spec.merge != Merge::kNone) && keyed == routed_by_key &&
+         (!keyed || spec.is_read() || spec.may_write() || pinned) &&
+         keyed == ((spec.access & ~KeyUse::kNotKey) != 0) && !(keyed && spec.has_channels()) &&
+         (spec.route != Route::kByChannel || spec.has_channels()) &&
+         (spec.second_access == 0 || spec.keys.last == spec.keys.first + 1 ||
+          spec.keys.last == -1 || spec.keys.kind == KeyPattern::Kind::kKeyAndCounted ||
+          spec.keys.kind == KeyPattern::Kind::kKeyAndStored ||
+          spec.keys.kind == KeyPattern::Kind::kSorted ||
+          spec.keys.kind == KeyPattern::Kind::kMigrated) &&
+         (!joins || spec.merge != Merge::kNone) && (keyed == routed_by_key || pinned) &&
          (spec.route != Route::kProxy || spec.merge == Merge::kNone) &&
          (!keyed || spec.keys.first < (spec.arity < 0 ? -spec.arity : spec.arity)) &&
          !spec.since.empty() && !spec.usage.empty() && !spec.summary.empty() &&

@@ -130,7 +130,6 @@ TEST(CommandTableTest, AKeyWithoutItsValueIsToldApart) {
   EXPECT_TRUE(FindKeys(GetCommand(CommandId::kMSet), even).complete);
 }
 
-// No command of the table counts its keys yet; the rule is the same for any row.
 TEST(CommandTableTest, CountedKeysFollowTheirCount) {
   const CommandSpec spec = {.name = "zunion", .arity = -3, .keys = KeysCountedAt(1)};
   const struct {
@@ -153,6 +152,81 @@ TEST(CommandTableTest, CountedKeysFollowTheirCount) {
   }
 }
 
+TEST(CommandTableTest, AKeyMayStandBeforeCountedOnes) {
+  const struct {
+    Args args;
+    Args keys;
+    bool complete;
+  } cases[] = {
+      {{"zunionstore", "d", "2", "a", "b", "WEIGHTS", "1", "2"}, {"d", "a", "b"}, true},
+      {{"zunionstore", "d", "0", "a"}, {"d"}, true},
+      {{"zunionstore", "d", "3", "a", "b"}, {}, false},
+      {{"zunionstore", "d", "x", "a"}, {}, false},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(KeysOf(c.args), c.keys) << c.args[2];
+    EXPECT_EQ(FindKeys(GetCommand(CommandId::kZUnionStore), c.args).complete, c.complete);
+  }
+}
+
+TEST(CommandTableTest, AReadOfStreamsWaitsOnlyIfItSaysSo) {
+  const CommandSpec& read = GetCommand(CommandId::kXRead);
+  using Words = std::vector<std::string_view>;
+  EXPECT_FALSE(MayWait(read, Words{"xread", "streams", "block", "0"}));
+  EXPECT_FALSE(GoesAlone(read, Words{"xread", "count", "1", "streams", "a", "0"}));
+  EXPECT_TRUE(MayWait(read, Words{"xread", "count", "1", "Block", "0", "streams", "a", "0"}));
+  EXPECT_TRUE(GoesAlone(read, Words{"xread", "block", "0", "streams", "a", "0"}));
+  const CommandSpec& group = GetCommand(CommandId::kXReadGroup);
+  EXPECT_TRUE(MayWait(
+      group, Words{"xreadgroup", "group", "g", "c", "noack", "block", "0", "streams", "a", ">"}));
+  EXPECT_FALSE(
+      MayWait(group, Words{"xreadgroup", "group", "block", "0", "noack", "streams", "block", ">"}));
+  EXPECT_TRUE(GoesAlone(GetCommand(CommandId::kBLPop), Words{"blpop", "a", "0"}));
+  EXPECT_TRUE(GoesAlone(GetCommand(CommandId::kWatch), Words{"watch", "a"}));
+  EXPECT_FALSE(GoesAlone(GetCommand(CommandId::kLPop), Words{"lpop", "a"}));
+}
+
+TEST(CommandTableTest, KeysBehindAWordAreTheFirstHalf) {
+  const CommandSpec& spec = GetCommand(CommandId::kXRead);
+  const auto keys_of = [&spec](const std::vector<std::string_view>& args) {
+    std::vector<std::string_view> keys;
+    const KeyPositions positions = FindKeys(spec, args);
+    EXPECT_TRUE(positions.complete);
+    for (size_t i = 0; i < positions.count; ++i) {
+      keys.push_back(args[positions.index(i)]);
+    }
+    return keys;
+  };
+  using Keys = std::vector<std::string_view>;
+  EXPECT_EQ(keys_of({"xread", "streams", "a", "0"}), Keys{"a"});
+  EXPECT_EQ(keys_of({"xread", "count", "2", "Streams", "a", "b", "0", "$"}), (Keys{"a", "b"}));
+  EXPECT_EQ(keys_of({"xread", "BLOCK", "streams", "streams", "streams", "0"}), Keys{"streams"});
+  for (const Keys& args :
+       {Keys{"xread", "streams", "a", "b", "0"}, Keys{"xread", "count", "2", "a", "0"},
+        Keys{"xread", "nonsense", "streams", "a", "0"}, Keys{"xread", "a", "b", "streams"}}) {
+    const KeyPositions positions = FindKeys(spec, args);
+    EXPECT_FALSE(positions.complete);
+    EXPECT_EQ(positions.count, 0u);
+  }
+}
+
+TEST(CommandTableTest, AGroupMayHaveAnyName) {
+  const CommandSpec& spec = GetCommand(CommandId::kXReadGroup);
+  using Words = std::vector<std::string_view>;
+  for (const Words& args :
+       {Words{"xreadgroup", "GROUP", "streams", "block", "streams", "a", "b", ">", ">"},
+        Words{"xreadgroup", "noack", "group", "g", "c", "count", "1", "STREAMS", "a", "b", "0",
+              "0"}}) {
+    const KeyPositions keys = FindKeys(spec, args);
+    EXPECT_TRUE(keys.complete);
+    ASSERT_EQ(keys.count, 2u);
+    EXPECT_EQ(args[keys.index(0)], "a");
+    EXPECT_EQ(args[keys.index(1)], "b");
+  }
+  EXPECT_FALSE(
+      FindKeys(spec, Words{"xreadgroup", "group", "g", "c", "d", "streams", "a", ">"}).complete);
+}
+
 TEST(CommandTableTest, ProxyRowsAndNodeRowsAreSeparate) {
   std::set<std::string> proxy;
   std::set<std::string> node;
@@ -167,8 +241,13 @@ TEST(CommandTableTest, ProxyRowsAndNodeRowsAreSeparate) {
     EXPECT_FALSE(node.contains(id)) << id;
   }
   for (const CommandSpec& spec : kCommands) {
+    // One node is asked, and its reply is passed on.
+    const bool forwards = spec.route == Route::kAnyShard && spec.merge == Merge::kNone;
+    if (spec.route == Route::kPinned || forwards) {
+      continue;
+    }
     EXPECT_EQ(spec.route == Route::kProxy || spec.route == Route::kRefused ||
-                  spec.route == Route::kBySlot,
+                  spec.route == Route::kBySlot || spec.route == Route::kByChannel,
               !spec.has_keys() && spec.merge == Merge::kNone)
         << spec.name;
   }

@@ -13,6 +13,9 @@ using Arguments = std::vector<CommandArgument>;
 
 constexpr std::string_view kPunctuation = "[]<>|";
 
+// An argument that has to be empty.
+constexpr std::string_view kEmptyWord = "\"\"";
+
 // Rows nest three brackets at most; a stray usage must not nest without end.
 constexpr int kMaxNesting = 8;
 
@@ -38,11 +41,12 @@ bool IsToken(std::string_view word) {
 
 std::string_view TypeOf(std::string_view name, const CommandSpec& spec) {
   static constexpr std::string_view kIntegers[] = {
-      "seconds",  "milliseconds", "increment", "decrement",     "offset",
-      "start",    "end",          "cursor",    "count",         "index",
-      "protover", "client-id",    "version",   "min-match-len", "destination-db"};
-  static constexpr std::string_view kKeys[] = {"key",    "key1",   "key2",
-                                               "newkey", "source", "destination"};
+      "seconds", "milliseconds",  "increment",      "decrement", "offset",   "start",
+      "end",     "cursor",        "count",          "index",     "protover", "client-id",
+      "version", "min-match-len", "destination-db", "port"};
+  static constexpr std::string_view kKeys[] = {"key",      "key1",        "key2",    "newkey",
+                                               "source",   "destination", "destkey", "sourcekey",
+                                               "storekey", "storedistkey"};
   if (std::find(std::begin(kKeys), std::end(kKeys), name) != std::end(kKeys)) {
     return "key";
   }
@@ -137,6 +141,10 @@ class UsageParser {
 
   CommandArgument ParseWord() {
     const std::string_view word = words_[next_++];
+    if (word == kEmptyWord) {
+      return {
+          .name = "empty-string", .type = "pure-token", .token = std::string(word), .children = {}};
+    }
     if (!IsToken(word)) {
       const std::string_view type = TypeOf(word, spec_);
       const bool second_key = type == "key" && spec_.second_access != 0 && keys_seen_++ > 0;
@@ -162,6 +170,12 @@ class UsageParser {
       ++end;
     }
     const size_t count = end - next_ - 2;  // Without '[' and "...".
+    if (RepeatsToken(*arguments, end)) {
+      arguments->back().multiple = true;
+      arguments->back().repeats_token = true;
+      next_ = end + 1;
+      return true;
+    }
     if (end == words_.size() || words_[end] != "]" || words_[end - 1] != "..." || count == 0 ||
         count > arguments->size()) {
       return false;
@@ -173,6 +187,13 @@ class UsageParser {
     arguments->back().multiple = true;
     next_ = end + 1;
     return true;
+  }
+
+  // Whether the words before `end` are "[TOKEN x ...", behind such an argument.
+  bool RepeatsToken(const Arguments& arguments, size_t end) const {
+    return end < words_.size() && end - next_ == 4 && words_[end] == "]" &&
+           words_[end - 1] == "..." && !arguments.empty() && !arguments.back().token.empty() &&
+           words_[next_ + 1] == arguments.back().token;
   }
 
   const CommandSpec& spec_;

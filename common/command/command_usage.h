@@ -24,6 +24,7 @@ struct CommandArgument {
   std::string token;      // Stands before the argument; empty for none.
   bool optional = false;
   bool multiple = false;
+  bool repeats_token = false;             // It is multiple, each time with its token.
   std::vector<CommandArgument> children;  // Of "oneof" and "block".
 };
 
