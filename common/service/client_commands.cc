@@ -26,17 +26,27 @@ void FailArgumentCount(ConnectionCall* call) {
 
 namespace {
 
-// Returns whether connections of ours are of the type, or nothing if there is no such type.
-std::optional<bool> IsOurType(std::string_view type) {
-  if (EqualsIgnoreCase(type, "normal")) {
-    return true;
-  }
-  for (const std::string_view other : {"master", "replica", "slave", "pubsub"}) {
-    if (EqualsIgnoreCase(type, other)) {
-      return false;
+enum class ClientType : uint8_t { kAny, kNormal, kPubSub, kReplication };
+
+// Returns nothing if there is no such type.
+std::optional<ClientType> ParseType(std::string_view text) {
+  constexpr std::pair<std::string_view, ClientType> kTypes[] = {
+      {"normal", ClientType::kNormal},
+      {"pubsub", ClientType::kPubSub},
+      {"master", ClientType::kReplication},
+      {"replica", ClientType::kReplication},
+      {"slave", ClientType::kReplication}};
+  for (const auto& [name, type] : kTypes) {
+    if (EqualsIgnoreCase(text, name)) {
+      return type;
     }
   }
   return std::nullopt;
+}
+
+bool IsOfType(const ClientInfo& client, ClientType type) {
+  return type == ClientType::kAny ||
+         type == (client.subscribed() ? ClientType::kPubSub : ClientType::kNormal);
 }
 
 void FailType(ConnectionCall* call, std::string_view type) {
@@ -111,20 +121,20 @@ void ClientList(ConnectionCall* call) {
   if (args.size() > 3 && EqualsIgnoreCase(args[2], "id")) {
     return ClientListById(call);
   }
-  bool ours = true;
+  ClientType wanted = ClientType::kAny;
   if (args.size() == 4 && EqualsIgnoreCase(args[2], "type")) {
-    const std::optional<bool> type = IsOurType(args[3]);
+    const std::optional<ClientType> type = ParseType(args[3]);
     if (!type.has_value()) {
       return FailType(call, args[3]);
     }
-    ours = *type;
+    wanted = *type;
   } else if (args.size() != 2) {
     return call->Fail(kSyntaxErrorText);
   }
   std::string text;
   const int64_t now_ms = call->service->clock->MonotonicMillis();
   call->service->clients->ForEach([&](const ClientInfo& client) {
-    if (ours) {
+    if (IsOfType(client, wanted)) {
       text += client.Describe(now_ms) + "\n";
     }
   });
@@ -135,14 +145,15 @@ struct KillFilter {
   int64_t id = 0;  // 0: any.
   std::optional<std::string_view> address;
   std::optional<std::string_view> local_address;
-  bool ours = true;
+  std::optional<std::string_view> user;
+  ClientType type = ClientType::kAny;
   bool skip_me = true;
 
   bool Fits(const ClientInfo& client, uint64_t my_id) const {
-    return ours && (id == 0 || static_cast<uint64_t>(id) == client.id) &&
+    return IsOfType(client, type) && (id == 0 || static_cast<uint64_t>(id) == client.id) &&
            (!address.has_value() || *address == client.address) &&
            (!local_address.has_value() || *local_address == client.local_address) &&
-           (!skip_me || client.id != my_id);
+           (!user.has_value() || *user == client.user()) && (!skip_me || client.id != my_id);
   }
 };
 
@@ -155,21 +166,22 @@ bool ReadKillPair(ConnectionCall* call, std::string_view name, std::string_view 
       return false;
     }
   } else if (EqualsIgnoreCase(name, "type")) {
-    const std::optional<bool> type = IsOurType(value);
+    const std::optional<ClientType> type = ParseType(value);
     if (!type.has_value()) {
       FailType(call, value);
       return false;
     }
-    filter->ours = *type;
+    filter->type = *type;
   } else if (EqualsIgnoreCase(name, "addr")) {
     filter->address = value;
   } else if (EqualsIgnoreCase(name, "laddr")) {
     filter->local_address = value;
   } else if (EqualsIgnoreCase(name, "user")) {
-    if (value != "default") {
+    if (call->service->acl->Find(value) == nullptr) {
       call->Fail(fmt::format("ERR No such user '{}'", value));
       return false;
     }
+    filter->user = value;
   } else if (EqualsIgnoreCase(name, "skipme") &&
              (EqualsIgnoreCase(value, "yes") || EqualsIgnoreCase(value, "no"))) {
     filter->skip_me = EqualsIgnoreCase(value, "yes");
@@ -260,7 +272,6 @@ void ClientReply(ConnectionCall* call) {
   }
 }
 
-// Nothing of ours ever blocks a connection.
 void ClientUnblock(ConnectionCall* call) {
   const CommandArgs args = call->args;
   if (args.size() > 4) {
@@ -274,71 +285,10 @@ void ClientUnblock(ConnectionCall* call) {
   if (!ParseInt64(args[2], &id)) {
     return call->Fail(kNotAnIntegerText);
   }
-  call->reply.Integer(0);
-}
-
-bool HasClient(const ConnectionCall& call, int64_t id) {
-  bool found = false;
-  call.service->clients->ForEach(
-      [&](const ClientInfo& client) { found |= static_cast<int64_t>(client.id) == id; });
-  return found;
-}
-
-// Reads the options of CLIENT TRACKING.  Returns false after an error reply.
-bool ReadTrackingOptions(ConnectionCall* call) {
-  const CommandArgs args = call->args;
-  bool redirected = false;
-  for (size_t i = 3; i < args.size(); ++i) {
-    const bool more = i + 1 < args.size();
-    if (EqualsIgnoreCase(args[i], "redirect") && more) {
-      int64_t id = 0;
-      if (redirected) {
-        call->Fail("ERR A client can only redirect to a single other client");
-        return false;
-      }
-      if (!ParseInt64(args[++i], &id)) {
-        call->Fail(kNotAnIntegerText);
-        return false;
-      }
-      if (!HasClient(*call, id)) {
-        call->Fail("ERR The client ID you want redirect to does not exist");
-        return false;
-      }
-      redirected = id != 0;
-    } else if (EqualsIgnoreCase(args[i], "prefix") && more) {
-      ++i;
-    } else if (!EqualsIgnoreCase(args[i], "bcast") && !EqualsIgnoreCase(args[i], "optin") &&
-               !EqualsIgnoreCase(args[i], "optout") && !EqualsIgnoreCase(args[i], "noloop")) {
-      call->Fail(kSyntaxErrorText);
-      return false;
-    }
-  }
-  return true;
-}
-
-void ClientTracking(ConnectionCall* call) {
-  if (!ReadTrackingOptions(call)) {
-    return;
-  }
-  if (EqualsIgnoreCase(call->args[2], "on")) {
-    return call->Fail("ERR CLIENT TRACKING ON is not supported: keys are not tracked here");
-  }
-  if (!EqualsIgnoreCase(call->args[2], "off")) {
-    return call->Fail(kSyntaxErrorText);
-  }
-  call->reply.Ok();
-}
-
-void ClientTrackingInfo(ConnectionCall* call) {
-  RespWriter* reply = &call->reply;
-  reply->Map(3);
-  reply->Bulk("flags");
-  reply->Set(1);
-  reply->Bulk("off");
-  reply->Bulk("redirect");
-  reply->Integer(-1);
-  reply->Bulk("prefixes");
-  reply->Array(0);
+  const bool with_error = args.size() == 4 && EqualsIgnoreCase(args[3], "error");
+  const ServiceContext& service = *call->service;
+  const bool unblocked = service.unblock && service.unblock(static_cast<uint64_t>(id), with_error);
+  call->reply.Integer(unblocked ? 1 : 0);
 }
 
 // Returns what the client wants to be told, or nothing if its words make no sense.
@@ -389,13 +339,12 @@ void AnswerClient(CommandId id, ConnectionCall* call) {
   ClientInfo* info = call->client->info.get();
   switch (id) {
     case CommandId::kClientCaching:
-      return call->Fail(
-          "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "
-          "OPTOUT mode enabled");
+    case CommandId::kClientGetRedir:
+    case CommandId::kClientTracking:
+    case CommandId::kClientTrackingInfo:
+      return AnswerTracking(id, call);
     case CommandId::kClientGetName:
       return ClientGetName(call);
-    case CommandId::kClientGetRedir:
-      return call->reply.Integer(-1);
     case CommandId::kClientId:
       return call->reply.Integer(static_cast<int64_t>(info->id));
     case CommandId::kClientInfo:
@@ -419,10 +368,6 @@ void AnswerClient(CommandId id, ConnectionCall* call) {
       return ClientSetInfo(call);
     case CommandId::kClientSetName:
       return ClientSetName(call);
-    case CommandId::kClientTracking:
-      return ClientTracking(call);
-    case CommandId::kClientTrackingInfo:
-      return ClientTrackingInfo(call);
     case CommandId::kClientUnblock:
       return ClientUnblock(call);
     case CommandId::kClientUnpause:

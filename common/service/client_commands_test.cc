@@ -9,6 +9,7 @@ namespace {
 class ClientCommandsTest : public testing::Test {
  protected:
   ClientCommandsTest() {
+    service_.acl = &acl_;
     service_.clients = &clients_;
     service_.clock = &clock_;
     service_.pause = &pause_;
@@ -39,6 +40,7 @@ class ClientCommandsTest : public testing::Test {
   ManualClock clock_;
   ClientPause pause_;
   Diagnostics diagnostics_;
+  AclStore acl_;
   ServiceContext service_;
   ClientState client_;
   bool muted_ = false;
@@ -59,7 +61,7 @@ TEST_F(ClientCommandsTest, KillByIdClosesOneConnectionOnce) {
 }
 
 TEST_F(ClientCommandsTest, MaintenanceIsToldToWhoAskedInRespThree) {
-  const MovingNotice notice = {.number = 7, .seconds = 10, .endpoint = "10.0.0.1:7400"};
+  MovingNotice notice = {.number = 7, .seconds = 10, .endpoint = "10.0.0.1:7400"};
   const auto push = [&] {
     std::string out;
     AppendMoving(notice, client_, &out);
@@ -92,6 +94,14 @@ TEST_F(ClientCommandsTest, MaintenanceIsToldToWhoAskedInRespThree) {
   }
   EXPECT_NE(push(), "");
   EXPECT_EQ(Run({"client", "maint_notifications", "off"}), "+OK\r\n");
+  EXPECT_EQ(push(), "");
+
+  // Null is for those who want no address: others could not make sense of it.
+  notice.endpoint.clear();
+  EXPECT_EQ(Run({"client", "maint_notifications", "on", "moving-endpoint-type", "none"}),
+            "+OK\r\n");
+  EXPECT_NE(push(), "");
+  EXPECT_EQ(Run({"client", "maint_notifications", "on"}), "+OK\r\n");
   EXPECT_EQ(push(), "");
 }
 

@@ -33,7 +33,7 @@ class ClientPause {
       return false;
     }
     const bool meant =
-        all_.load(std::memory_order_relaxed) || spec.is_write() || spec.Has(Cmd::kMayReplicate);
+        all_.load(std::memory_order_relaxed) || spec.may_write() || spec.Has(Cmd::kMayReplicate);
     return meant && clock() < until;
   }
   bool InForce(int64_t now_ms) const { return now_ms < until_ms_.load(std::memory_order_relaxed); }

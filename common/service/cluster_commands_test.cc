@@ -8,6 +8,7 @@ namespace {
 class ClusterCommandsTest : public testing::Test {
  protected:
   ClusterCommandsTest() {
+    service_.acl = &acl_;
     service_.clients = &clients_;
     service_.clock = &clock_;
     service_.diagnostics = &diagnostics_;
@@ -42,6 +43,7 @@ class ClusterCommandsTest : public testing::Test {
   ClientRegistry clients_;
   ManualClock clock_;
   Diagnostics diagnostics_;
+  AclStore acl_;
   ServiceContext service_;
   ClientState client_;
 };

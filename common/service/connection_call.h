@@ -31,8 +31,11 @@ bool IsPrintableName(std::string_view text);
 // Words what Redis says to too many arguments of a subcommand.
 void FailArgumentCount(ConnectionCall* call);
 
-// CLIENT, SLOWLOG, LATENCY: the rows whose names begin so.  CLUSTER: those of its group.
+// ACL, CLIENT, SLOWLOG, LATENCY: the rows whose names begin so; AnswerTracking() those of CLIENT
+// that are about tracking.  CLUSTER: those of its group.
+void AnswerAcl(CommandId id, ConnectionCall* call);
 void AnswerClient(CommandId id, ConnectionCall* call);
+void AnswerTracking(CommandId id, ConnectionCall* call);
 void AnswerSlowLog(CommandId id, ConnectionCall* call);
 void AnswerHotKeys(CommandId id, ConnectionCall* call);
 void AnswerLatency(CommandId id, ConnectionCall* call);

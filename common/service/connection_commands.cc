@@ -8,6 +8,7 @@
 #include "common/base/build_info.h"
 #include "common/base/strings.h"
 #include "common/command/command_docs.h"
+#include "common/service/acl_gate.h"
 #include "common/service/connection_call.h"
 
 namespace kvs {
@@ -17,11 +18,21 @@ constexpr std::string_view kWrongPass =
     "WRONGPASS invalid username-password pair or user is disabled.";
 using Call = ConnectionCall;
 
-bool PasswordFits(const ServiceContext& service, std::string_view user, std::string_view password) {
-  if (user != "default") {
+// Makes the client the user, or notes that somebody has tried.
+bool Authenticate(Call* call, std::string_view name, std::string_view password) {
+  const AclUsersPtr users = call->service->acl->users();
+  const AclUserPtr user = users->Find(name);
+  // A name that nobody has takes as long.
+  const bool fits = user != nullptr ? user->Accepts(password) : AclUser().Accepts(password);
+  if (!fits || user == nullptr) {
+    NoteRefusal({.denial = AclDenial::kAuth, .context = ContextOf(*call->client->info)},
+                call->args[0], name, *call->client->info, call->service);
     return false;
   }
-  return service.requirepass.empty() || EqualsConstantTime(password, service.requirepass);
+  call->client->identity.Become(user, users->generation);
+  call->client->authenticated = true;
+  call->client->info->SetUser(user->name);
+  return true;
 }
 
 void Auth(Call* call) {
@@ -29,16 +40,16 @@ void Auth(Call* call) {
     return call->Fail(kSyntaxErrorText);
   }
   const bool named = call->args.size() == 3;
-  if (!named && call->service->requirepass.empty()) {
+  const AclUserPtr none = named ? nullptr : call->service->acl->Find("default");
+  if (!named && none->no_password) {
     return call->Fail(
         "ERR AUTH <password> called without any password configured for the default user. Are you "
         "sure your configuration is correct?");
   }
   const std::string_view user = named ? call->args[1] : "default";
-  if (!PasswordFits(*call->service, user, call->args.back())) {
+  if (!Authenticate(call, user, call->args.back())) {
     return call->Fail(kWrongPass);
   }
-  call->client->authenticated = true;
   call->reply.Ok();
 }
 
@@ -55,15 +66,13 @@ void Hello(Call* call) {
     }
     i = 2;
   }
-  bool authenticated = call->client->authenticated;
   std::string_view name;
   bool has_name = false;
   while (i < args.size()) {
     if (EqualsIgnoreCase(args[i], "auth") && i + 2 < args.size()) {
-      if (!PasswordFits(*call->service, args[i + 1], args[i + 2])) {
+      if (!Authenticate(call, args[i + 1], args[i + 2])) {
         return call->Fail(kWrongPass);
       }
-      authenticated = true;
       i += 3;
     } else if (EqualsIgnoreCase(args[i], "setname") && i + 1 < args.size()) {
       name = args[i + 1];
@@ -77,13 +86,12 @@ void Hello(Call* call) {
       return call->Fail(fmt::format("ERR Syntax error in HELLO option '{}'", args[i]));
     }
   }
-  if (!authenticated) {
+  if (!call->client->authenticated) {
     return call->Fail(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
         "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
         "RESP protocol version at the same time");
   }
-  call->client->authenticated = true;
   call->client->protocol = static_cast<int>(version);
   call->client->info->protocol.store(static_cast<int>(version), std::memory_order_relaxed);
   if (has_name) {
@@ -112,10 +120,12 @@ void Reset(Call* call) {
   client->protocol = 2;
   client->info->protocol.store(2, std::memory_order_relaxed);
   client->info->SetName("");
-  client->authenticated = call->service->requirepass.empty();
+  BeginClient(*call->service, client);
+  client->info->SetUser(client->identity.name());
   client->info->no_evict.store(false, std::memory_order_relaxed);
   client->info->no_touch.store(false, std::memory_order_relaxed);
   client->info->monitor.store(false, std::memory_order_relaxed);
+  EndTracking(client, call->service->tracking);
   client->replies_off = false;
   client->knows_topology = false;
   client->moving = MovingEndpoint::kNotAsked;
@@ -127,7 +137,11 @@ void Ping(Call* call) {
   if (call->args.size() > 2) {
     return call->Fail(WrongArityError(call->spec));
   }
-  if (call->args.size() == 2) {
+  if (call->client->subscribed && call->client->protocol == 2) {
+    call->reply.Array(2);
+    call->reply.Bulk("pong");
+    call->reply.Bulk(call->args.size() == 2 ? call->args[1] : "");
+  } else if (call->args.size() == 2) {
     call->reply.Bulk(call->args[1]);
   } else {
     call->reply.Raw(kPongReply);
@@ -247,6 +261,53 @@ void Lolwut(Call* call) {
   call->reply.Verbatim("txt", fmt::format("Redis ver. {}\n", kRedisVersion));
 }
 
+// What is acknowledged is in the log: there is nothing to begin, and nothing that could fail.
+void BgSave(Call* call) {
+  const bool schedules = call->args.size() == 2 && EqualsIgnoreCase(call->args[1], "schedule");
+  if (call->args.size() > 1 && !schedules) {
+    return call->Fail(kSyntaxErrorText);
+  }
+  call->reply.Simple("Background saving started");
+}
+
+void ReplicaOf(Call* call) {
+  if (call->service->cluster != nullptr) {
+    return call->Fail("ERR REPLICAOF not allowed in cluster mode.");
+  }
+  int64_t port = 0;
+  if (EqualsIgnoreCase(call->args[1], "no") && EqualsIgnoreCase(call->args[2], "one")) {
+    return call->reply.Ok();
+  }
+  if (!ParseInt64(call->args[2], &port) || port < 0 || port > 65535) {
+    return call->Fail("ERR Invalid master port");
+  }
+  call->Fail("ERR there are no slaves: this server is a master and stays one");
+}
+
+void Role(Call* call) {
+  const auto& offset = call->service->log_offset;
+  call->reply.Array(3);
+  call->reply.Bulk(call->service->role);
+  call->reply.Integer(offset ? static_cast<int64_t>(offset()) : 0);
+  call->reply.Array(0);
+}
+
+// For a proxy: no shard has slaves, so there is nothing to wait for.
+void Wait(Call* call) {
+  int64_t slaves = 0;
+  int64_t timeout_ms = 0;
+  if (!ParseInt64(call->args[1], &slaves)) {
+    return call->Fail(kNotAnIntegerText);
+  }
+  if (!ParseInt64(call->args[2], &timeout_ms)) {
+    return call->Fail("ERR timeout is not an integer or out of range");
+  }
+  if (timeout_ms < 0) {
+    return call->Fail("ERR timeout is negative");
+  }
+  call->reply.Integer(0);
+}
+
 // The session does the rest.  A connection that monitors already hears nothing.
 void Monitor(Call* call) {
   if (call->client->info->monitor.exchange(true, std::memory_order_relaxed)) {
@@ -294,6 +355,9 @@ void Answer(CommandId id, Call* call) {
   if (name.starts_with("client|")) {
     return AnswerClient(id, call);
   }
+  if (name.starts_with("acl|")) {
+    return AnswerAcl(id, call);
+  }
   if (name.starts_with("slowlog|")) {
     return AnswerSlowLog(id, call);
   }
@@ -333,8 +397,35 @@ void Answer(CommandId id, Call* call) {
       return Time(call);
     case CommandId::kLolwut:
       return Lolwut(call);
+    case CommandId::kBgRewriteAof:
+      return call->reply.Simple("Background append only file rewriting started");
+    case CommandId::kBgSave:
+      return BgSave(call);
+    case CommandId::kLastSave:
+      return call->reply.Integer(call->service->clock->WallMicros() / 1'000'000);
+    case CommandId::kReplicaOf:
+    case CommandId::kSlaveOf:
+      return ReplicaOf(call);
+    case CommandId::kRole:
+      return Role(call);
+    case CommandId::kWait:
+      return Wait(call);
+    case CommandId::kModuleList:
+      return call->reply.Array(0);
+    case CommandId::kModuleHelp:
+      return WriteHelp(GetCommand(CommandId::kModule), &call->reply);
+    case CommandId::kPubSubHelp:
+      return WriteHelp(GetCommand(CommandId::kPubSub), &call->reply);
+    case CommandId::kFunctionHelp:
+      return WriteHelp(GetCommand(CommandId::kFunction), &call->reply);
+    case CommandId::kScriptHelp:
+      return WriteHelp(GetCommand(CommandId::kScript), &call->reply);
     case CommandId::kObjectHelp:
       return WriteHelp(GetCommand(CommandId::kObject), &call->reply);
+    case CommandId::kXGroupHelp:
+      return WriteHelp(GetCommand(CommandId::kXGroup), &call->reply);
+    case CommandId::kXInfoHelp:
+      return WriteHelp(GetCommand(CommandId::kXInfo), &call->reply);
     case CommandId::kQuit:
       call->client->close_after_reply = true;
       return call->reply.Ok();
@@ -354,6 +445,46 @@ bool AnswerConnectionCommand(const CommandSpec& spec, CommandArgs args, ServiceC
   Call call{spec, args, service, client, RespWriter(client->protocol, out), muted};
   Answer(IdOf(spec), &call);
   return out->size() > start && (*out)[start] == '-';
+}
+
+bool MayRunSubscribed(const CommandSpec& spec, const ClientState& client) {
+  if (!client.subscribed || client.protocol > 2) {
+    return true;
+  }
+  switch (IdOf(spec)) {
+    case CommandId::kPing:
+    case CommandId::kQuit:
+    case CommandId::kReset:
+      return true;
+    default:
+      return IsSubscription(spec);
+  }
+}
+
+std::string SubscribedError(const CommandSpec& spec) {
+  return fmt::format(
+      "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+      "allowed in this context",
+      spec.name);
+}
+
+bool AnswerInTransaction(const CommandSpec& spec, CommandArgs args, ServiceContext* service,
+                         ClientState* client, std::string* out) {
+  const size_t start = out->size();
+  if (IdOf(spec) == CommandId::kUnwatch) {
+    out->append(kOkReply);  // EXEC has forgotten what was watched.
+    return false;
+  }
+  if (IdOf(spec) == CommandId::kMonitor) {
+    RespWriter(client->protocol, out).Error("ERR MONITOR isn't allowed for DENY BLOCKING client");
+    return true;
+  }
+  bool muted = false;
+  const bool failed = AnswerConnectionCommand(spec, args, service, client, out, &muted);
+  if (out->size() == start) {
+    out->append(kOkReply);  // CLIENT REPLY says nothing.
+  }
+  return failed;
 }
 
 }  // namespace kvs

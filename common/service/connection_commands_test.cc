@@ -16,6 +16,7 @@ class ConnectionCommandsTest : public testing::Test {
       : store_(rows_, {}, "", [](const NoOptions&) { return Status::Ok(); }, {{"save", ""}}),
         metrics_("kvs_test_", {}, {}) {
     service_.config = &store_;
+    service_.acl = &acl_;
     service_.clients = &clients_;
     service_.metrics = &metrics_;
     service_.clock = &clock_;
@@ -46,6 +47,7 @@ class ConnectionCommandsTest : public testing::Test {
   MetricRegistry metrics_;
   ClientRegistry clients_;
   ManualClock clock_;
+  AclStore acl_;
   ServiceContext service_;
   ClientPause pause_;
   Diagnostics diagnostics_;
@@ -101,7 +103,7 @@ TEST_F(ConnectionCommandsTest, HelloSwitchesTheProtocolAndNamesTheServer) {
 
 TEST_F(ConnectionCommandsTest, APasswordIsAskedForAndCompared) {
   EXPECT_EQ(Run({"auth", "x"}).substr(0, 20), "-ERR AUTH <password>");
-  service_.requirepass = "secret";
+  acl_.SetDefaultPassword("secret");
   client_.authenticated = false;
   EXPECT_EQ(Run({"auth", "wrong"}),
             "-WRONGPASS invalid username-password pair or user is disabled.\r\n");

@@ -8,7 +8,7 @@ namespace kvs {
 int64_t Diagnostics::KeepSlow(const CommandSpec& spec, std::vector<std::string> args,
                               const StageTimes& times, const ClientInfo& client, Clock* clock) {
   OnEvent(spec.Has(Cmd::kFast) ? "fast-command" : "command", times.own(), clock);
-  if (!slow_log.IsSlow(times.total())) {
+  if (!slow_log.IsSlow(times.total()) || spec.Has(Cmd::kSkipSlowLog)) {
     return kNoEntry;
   }
   SlowLogEntry entry;

@@ -97,6 +97,14 @@ TEST_F(DiagnosticsTest, PasswordsAreNotShown) {
             (Words{"hello", "3", "AUTH", "(redacted)", "(redacted)", "setname", "x"}));
   Run(CommandId::kConfigSet, {"config", "set", "port", "1", "RequirePass", "x"}, 1);
   EXPECT_EQ(Entries()[0].args, (Words{"config", "set", "port", "1", "RequirePass", "(redacted)"}));
+  Run(CommandId::kMigrate,
+      {"migrate", "h", "1", "", "0", "1", "auth2", "user", "keys", "AUTH", "pass", "keys", "auth",
+       "k"},
+      1);
+  EXPECT_EQ(Entries()[0].args, (Words{"migrate", "h", "1", "", "0", "1", "auth2", "(redacted)",
+                                      "(redacted)", "AUTH", "(redacted)", "keys", "auth", "k"}));
+  Run(CommandId::kMigrate, {"migrate", "h", "1", "k", "0", "1", "auth2", "pass"}, 1);
+  EXPECT_EQ(Entries()[0].args, (Words{"migrate", "h", "1", "k", "0", "1", "auth2", "(redacted)"}));
 }
 
 TEST_F(DiagnosticsTest, LongRequestsAreCut) {

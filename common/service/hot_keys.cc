@@ -32,13 +32,28 @@ void KeySketch::Insert(std::string_view key, uint64_t count, uint64_t error) {
     entries_.push_back({std::string(key), count, error});
     counts_.push_back(count);
   } else {
-    place = static_cast<size_t>(std::min_element(counts_.begin(), counts_.end()) - counts_.begin());
+    place = FindLowest();
     places_.erase(entries_[place].key);
     const uint64_t lowest = counts_[place];
     entries_[place] = {std::string(key), lowest + count, lowest + error};
     counts_[place] = lowest + count;
   }
   places_.emplace(entries_[place].key, place);
+}
+
+// Counts of a full sketch only grow.  So all places before the search's own are above the lowest
+// count that it looks for, and going round again it looks for the next one: each place is passed
+// once for each value that the lowest count has had.
+size_t KeySketch::FindLowest() {
+  for (; next_ < counts_.size(); ++next_) {
+    if (counts_[next_] <= lowest_) {
+      return next_;
+    }
+  }
+  const auto found = std::min_element(counts_.begin(), counts_.end());
+  lowest_ = *found;
+  next_ = static_cast<size_t>(found - counts_.begin());
+  return next_;
 }
 
 void KeySketch::Merge(const KeySketch& other) {
@@ -70,6 +85,8 @@ void KeySketch::Clear() {
   entries_.clear();
   counts_.clear();
   total_ = 0;
+  lowest_ = 0;
+  next_ = 0;
 }
 
 uint32_t HotKeys::NextDistance() {

@@ -46,11 +46,15 @@ class KeySketch {
 
  private:
   void Insert(std::string_view key, uint64_t count, uint64_t error);
+  // Returns the place of a lowest count.  REQUIRES: it is full
+  size_t FindLowest();
 
   size_t capacity_;
   uint64_t total_ = 0;
   std::vector<Entry> entries_;
   std::vector<uint64_t> counts_;  // Of entries_, together for the search of the lowest.
+  uint64_t lowest_ = 0;           // No count of a full sketch is below it,
+  size_t next_ = 0;               // and none before this place is as low.
   std::unordered_map<std::string_view, size_t> places_;  // The views are of entries_' keys.
 };
 

@@ -20,12 +20,18 @@ namespace kvs {
 struct MovingNotice {
   int64_t number = 0;  // The same for all connections, another one at the next occasion.
   int64_t seconds = 0;
-  std::string endpoint;  // "host:port"; empty: the address that the client knows.
+  std::string endpoint;  // "host:port"; empty: there is no other than the client knows.
 };
 
-// Appends the push for a client, or nothing if it has not asked or does not speak RESP3.
+// Appends the push for a client, or nothing if it has not asked or does not speak RESP3.  One that
+// asked for an address hears nothing if there is none: null is for those that asked for none, and
+// node-redis ends its process over it.
 inline void AppendMoving(const MovingNotice& notice, const ClientState& client, std::string* out) {
   if (!client.wants_moving() || client.protocol < 3) {
+    return;
+  }
+  const bool wants_address = client.moving == MovingEndpoint::kAddress;
+  if (wants_address && notice.endpoint.empty()) {
     return;
   }
   RespWriter push(client.protocol, out);
@@ -33,10 +39,10 @@ inline void AppendMoving(const MovingNotice& notice, const ClientState& client, 
   push.Bulk("MOVING");
   push.Integer(notice.number);
   push.Integer(notice.seconds);
-  if (client.moving == MovingEndpoint::kNone || notice.endpoint.empty()) {
-    push.Null();
-  } else {
+  if (wants_address) {
     push.Bulk(notice.endpoint);
+  } else {
+    push.Null();
   }
 }
 

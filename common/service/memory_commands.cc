@@ -78,10 +78,7 @@ void AddMemoryInfo(const MemoryFigures& figures, uint64_t limit, InfoSection* se
   section->Add("allocator_active", static_cast<int64_t>(allocator.active));
   section->Add("allocator_resident", static_cast<int64_t>(allocator.resident));
   bytes("total_system_memory", physical);
-  for (const char* name : {"used_memory_lua", "number_of_cached_scripts", "number_of_functions",
-                           "number_of_libraries", "used_memory_scripts"}) {
-    section->Add(name, 0);
-  }
+  section->Add("used_memory_lua", 0);
   bytes("maxmemory", limit);
   section->Add("maxmemory_policy", "noeviction");
   ratio("allocator_frag", allocator.active, allocator.allocated);

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "common/base/random.h"
 #include "common/base/strings.h"
 #include "common/service/slow_log.h"
 
@@ -53,6 +54,12 @@ void MonitorFeed::Remove(MonitorOutlet* outlet) {
   const MutexLock lock(&mu_);
   std::erase(outlets_, outlet);
   outlet_count_.store(outlets_.size(), std::memory_order_relaxed);
+}
+
+bool MonitorFeed::IsSampled() const {
+  const int64_t every = sample_every_.load(std::memory_order_relaxed);
+  thread_local Random random = Random::FromKernel();
+  return every <= 1 || random.Uniform(static_cast<uint64_t>(every)) == 0;
 }
 
 // Commands of administrators are not shown.

@@ -1,7 +1,8 @@
 // MonitorFeed: what MONITOR shows, from the loops that execute commands to those that have
 // monitors.
 //
-// While nobody monitors, a command costs one relaxed load.  A loop with monitors has an outlet,
+// While nobody monitors, a command costs one relaxed load.  Where there are too many commands to
+// show, a sample of them is shown.  A loop with monitors has an outlet,
 // where lines gather until the loop takes them; an outlet that is not emptied overflows, and its
 // loop then closes its monitors, so that a slow reader costs no more than kMaxWaiting.
 //
@@ -50,18 +51,24 @@ class MonitorFeed {
   void Add(MonitorOutlet* outlet) KVS_EXCLUDES(mu_);
   void Remove(MonitorOutlet* outlet) KVS_EXCLUDES(mu_);
 
+  // Shows one of so many commands from now on, at random distances; 1 all of them.
+  // REQUIRES: every >= 1
+  void set_sample(int64_t every) { sample_every_.store(every, std::memory_order_relaxed); }
+
   // Called by loops for each command that they execute.
   void OnCommand(const CommandSpec& spec, CommandArgs args, const ClientInfo& client,
                  Clock* clock) {
-    if (active()) [[unlikely]] {
+    if (active() && IsSampled()) [[unlikely]] {
       Publish(spec, args, client, clock->WallMicros());
     }
   }
 
  private:
+  bool IsSampled() const;
   void Publish(const CommandSpec& spec, CommandArgs args, const ClientInfo& client,
                int64_t wall_micros) KVS_EXCLUDES(mu_);
 
+  std::atomic<int64_t> sample_every_{1};
   std::atomic<size_t> outlet_count_{0};
   Mutex mu_;
   std::vector<MonitorOutlet*> outlets_ KVS_GUARDED_BY(mu_);

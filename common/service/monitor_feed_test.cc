@@ -1,5 +1,8 @@
 #include "common/service/monitor_feed.h"
 
+#include <algorithm>
+#include <string>
+
 #include "gtest/gtest.h"
 
 namespace kvs {
@@ -44,6 +47,21 @@ TEST_F(MonitorFeedTest, SecretsAndAdministratorsAreNotShown) {
   Run(CommandId::kAuth, {"auth", "x"}, client_);
   Run(CommandId::kConfigGet, {"config", "get", "*"}, client_);
   EXPECT_EQ(Take(), "+1700000000.000042 [0 127.0.0.1:60000] \"auth\" \"(redacted)\"\r\n");
+}
+
+TEST_F(MonitorFeedTest, OneOfManyIsShownIfThatIsAskedFor) {
+  feed_.Add(&outlet_);
+  feed_.set_sample(10);
+  for (int i = 0; i < 10'000; ++i) {
+    Run(CommandId::kPing, {"ping"}, client_);
+  }
+  const std::string lines = Take();
+  const auto shown = std::count(lines.begin(), lines.end(), '\n');
+  EXPECT_GT(shown, 800);  // More than six standard deviations of 30 from 1000.
+  EXPECT_LT(shown, 1200);
+  feed_.set_sample(1);
+  Run(CommandId::kPing, {"ping"}, client_);
+  EXPECT_NE(Take(), "");
 }
 
 TEST_F(MonitorFeedTest, NothingIsMadeForNobody) {

@@ -26,10 +26,10 @@ inline constexpr std::string_view kProtectedModeError =
     "password for the default user. NOTE: You only need to do one of the above things in order for "
     "the server to start accepting connections from the outside.\r\n";
 
-// Options is a program's options struct.
+// Options is a program's options struct.  `is_open`: whoever connects needs no password.
 template <typename Options>
-bool IsProtectedFrom(const Options& options, int fd) {
-  return options.protected_mode && options.requirepass.empty() && !PeerIsLocal(fd);
+bool IsProtectedFrom(const Options& options, bool is_open, int fd) {
+  return options.protected_mode && is_open && !PeerIsLocal(fd);
 }
 
 }  // namespace kvs

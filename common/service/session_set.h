@@ -1,10 +1,13 @@
 // SessionSet: the client sessions of one event loop, with what every server does to them: close
 // those that CLIENT KILL names, that are idle for too long or that do not read, resume those that
-// CLIENT PAUSE held, show MONITOR's lines to those that asked.
+// CLIENT PAUSE held, show MONITOR's lines to those that asked, and tell those that track keys of
+// changes.
+//
+// A session whose commands wait elsewhere has OnUnblockAsked(with_error), for CLIENT UNBLOCK.
 //
 // A session has client(), Close(), Resume(), idle() (nothing of it is under way), has_unsent() (the
 // client could read something), unsent() (all bytes that it will get), last_active_ms() and
-// AppendMonitored().  Close() leads to Remove().
+// AppendMonitored() and OnInvalidation().  Close() leads to Remove().
 //
 // Threads: the loop's.
 // Owner:   the worker that owns the loop.
@@ -16,6 +19,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -23,9 +27,11 @@
 
 #include "common/base/logging.h"
 #include "common/net/event_loop.h"
+#include "common/service/acl_gate.h"
 #include "common/service/client_pause.h"
 #include "common/service/connection_commands.h"
 #include "common/service/monitor_feed.h"
+#include "common/tracking/invalidation.h"
 
 namespace kvs {
 
@@ -40,25 +46,30 @@ class SessionSet {
         pause_(service.pause),
         feed_(service.monitors),
         before_output_(std::move(before_output)),
-        outlet_([this] { loop_->PostAlways([this] { ShowMonitored(); }); }) {}
+        outlet_([this] { loop_->PostAlways([this] { ShowMonitored(); }); }),
+        invalidations_([this] { loop_->PostAlways([this] { TellInvalidations(); }); }) {}
 
   bool empty() const { return sessions_.empty(); }
   // Registers a client whose CLIENT KILL closes its session here.
   std::shared_ptr<ClientInfo> AddClient(int fd) {
-    return clients_->Add(fd, loop_->now_ms(), [this] {
+    auto info = clients_->Add(fd, loop_->now_ms(), [this] {
       if (!kill_posted_.exchange(true, std::memory_order_acq_rel)) {
         loop_->PostAlways([this] { CloseKilled(); });
       }
     });
+    info->invalidations.store(&invalidations_, std::memory_order_release);
+    return info;
   }
   Session* Add(std::unique_ptr<Session> session) {
     Session* raw = session.get();
+    by_id_.emplace(raw->client()->info->id, raw);
     sessions_.emplace(raw, std::move(session));
     return raw;
   }
   // The session is deleted after this turn.
   void Remove(Session* session) {
     clients_->Remove(session->client()->info->id);
+    by_id_.erase(session->client()->info->id);
     std::erase(paused_, session);
     ForgetMonitor(session);
     const auto found = sessions_.find(session);
@@ -91,7 +102,8 @@ class SessionSet {
       session->Close();
     }
   }
-  // Closes who has been silent for longer than `idle_limit_ms` with nothing under way, and who has
+  // Closes who has been silent for longer than `idle_limit_ms` with nothing under way and no
+  // message to wait for, and who has
   // not read for longer than `output_limit_ms`; 0 for no limit.
   void CloseIdle(int64_t idle_limit_ms, int64_t output_limit_ms) {
     if (idle_limit_ms == 0 && output_limit_ms == 0) {
@@ -99,8 +111,18 @@ class SessionSet {
     }
     CloseIf([&](Session* session) {
       const int64_t silent_ms = loop_->now_ms() - session->last_active_ms();
-      return (idle_limit_ms > 0 && silent_ms > idle_limit_ms && session->idle()) ||
+      return (idle_limit_ms > 0 && silent_ms > idle_limit_ms && session->idle() &&
+              !session->client()->subscribed) ||
              (output_limit_ms > 0 && silent_ms > output_limit_ms && session->has_unsent());
+    });
+  }
+
+  // After a change of the users: closes whose user is gone, and who has subscribed to what its user
+  // may no longer hear.
+  void ReviewUsers(const ServiceContext& service) {
+    CloseIf([&service](Session* session) {
+      return !session->client()->close_after_reply &&
+             !MayStay(session->subscriptions(), service, session->client());
     });
   }
 
@@ -142,6 +164,14 @@ class SessionSet {
   void CloseKilled() {
     kill_posted_.store(false, std::memory_order_release);
     CloseIf([](Session* session) { return session->client()->info->killed(); });
+    if constexpr (requires(Session * session) { session->OnUnblockAsked(true); }) {
+      ForEach([](Session* session) {
+        const ClientInfo::UnblockAsked asked = session->client()->info->TakeUnblock();
+        if (asked != ClientInfo::UnblockAsked::kNo) {
+          session->OnUnblockAsked(asked == ClientInfo::UnblockAsked::kError);
+        }
+      });
+    }
   }
   void ForgetMonitor(Session* session) {
     if (std::erase(monitors_, session) > 0 && monitors_.empty()) {
@@ -163,6 +193,25 @@ class SessionSet {
     }
   }
 
+  void TellInvalidations() {
+    std::set<uint64_t> losers;
+    for (const InvalidationOrder& order : invalidations_.Take(&losers)) {
+      const auto found = by_id_.find(order.client);
+      if (found != by_id_.end()) {
+        before_output_(found->second);
+        found->second->OnInvalidation(order);
+      }
+    }
+    for (const uint64_t id : losers) {
+      const auto found = by_id_.find(id);
+      if (found != by_id_.end()) {
+        KVS_LOG(kWarning, "closed {}: it has lost what it was to be told of keys",
+                found->second->client()->info->address);
+        found->second->Close();
+      }
+    }
+  }
+
   EventLoop* const loop_;
   ClientRegistry* const clients_;
   ClientPause* const pause_;
@@ -173,6 +222,8 @@ class SessionSet {
   TimerId pause_timer_ = kNoTimer;
   std::vector<Session*> monitors_;
   MonitorOutlet outlet_;
+  InvalidationOutlet invalidations_;
+  std::unordered_map<uint64_t, Session*> by_id_;
   std::atomic<bool> kill_posted_{false};
 };
 

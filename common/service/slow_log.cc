@@ -17,6 +17,18 @@ bool IsSecretOption(std::string_view name) {
          EqualsIgnoreCase(name, "backend-auth");
 }
 
+// What stands behind KEYS is no option.
+void RedactMigrate(CommandArgs args, std::vector<std::string_view>* shown) {
+  for (size_t i = 6; i < args.size() && !EqualsIgnoreCase(args[i], "keys"); ++i) {
+    const size_t secrets = EqualsIgnoreCase(args[i], "auth")    ? 1
+                           : EqualsIgnoreCase(args[i], "auth2") ? 2
+                                                                : 0;
+    for (size_t end = std::min(i + secrets, args.size() - 1); i < end;) {
+      (*shown)[++i] = kRedacted;
+    }
+  }
+}
+
 }  // namespace
 
 void SlowLog::Configure(int64_t slower_than, int64_t max_length) {
@@ -79,6 +91,11 @@ std::vector<std::string_view> RedactSecrets(const CommandSpec& spec, CommandArgs
         i += 2;
       }
     }
+  } else if (IdOf(spec) == CommandId::kMigrate) {
+    RedactMigrate(args, &shown);
+  } else if (IdOf(spec) == CommandId::kAclSetUser || IdOf(spec) == CommandId::kAclGetUser ||
+             IdOf(spec) == CommandId::kAclDelUser) {
+    std::fill(shown.begin() + 2, shown.end(), kRedacted);
   } else if (IdOf(spec) == CommandId::kConfigSet) {
     for (size_t i = 2; i + 1 < args.size(); i += 2) {
       if (IsSecretOption(args[i])) {
