@@ -68,6 +68,18 @@ class BinlogBatch {
   void Append(const BinlogBatch& other);
   void Clear();
 
+  // The batch as it is now, to come back to.
+  struct Mark {
+    size_t bytes = 0;
+    uint32_t op_count = 0;
+  };
+  Mark mark() const { return {.bytes = ops_.size(), .op_count = op_count_}; }
+  // Forgets what was added since.
+  void CutTo(const Mark& mark) {
+    ops_.resize(mark.bytes);
+    op_count_ = mark.op_count;
+  }
+
   uint32_t op_count() const { return op_count_; }
   bool empty() const { return op_count_ == 0; }
   // Bytes that the encoded record takes, within 64 and one fragment header for each MiB.

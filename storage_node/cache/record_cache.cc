@@ -7,6 +7,8 @@
 
 #include "common/base/check.h"
 #include "common/base/random.h"
+#include "storage_node/cache/ordered_index.h"
+#include "storage_node/keys/key_codec.h"
 
 namespace kvs {
 namespace {
@@ -18,6 +20,10 @@ constexpr size_t kPartitionBytes = size_t{2} << 20;
 constexpr size_t kFirstBuckets = 64;
 // A hand-over lets others at the partition after so many entries.
 constexpr size_t kEntriesPerLock = 128;
+// A part of a range ends with the record that reaches this.
+constexpr size_t kMaxRunBytes = size_t{64} << 10;
+// What the ordered index takes for an entry, with its nodes half full.
+constexpr size_t kIndexBytes = 32;
 
 uint64_t Fold(uint64_t a, uint64_t b) {
   const auto product = static_cast<unsigned __int128>(a) * b;
@@ -41,7 +47,7 @@ size_t SubsOf(const RecordCacheOptions& options) {
 // One allocation: this and, behind it, the bytes of key and value.
 struct RecordCache::Entry {
   Entry* next;       // In the bucket.
-  Entry* slot_prev;  // Among the slot's fresh entries.
+  Entry* slot_prev;  // Among the slot's fresh entries, but for elements.
   Entry* slot_next;
   uint32_t hash;
   uint32_t fresh_index;  // Where Partition::fresh has it.
@@ -52,8 +58,9 @@ struct RecordCache::Entry {
   uint16_t slot;
   bool fresh;
   bool absent;
-  bool orphan;  // Replaced while it was handed over: nobody finds it any more.
-  bool used;    // Since the clock hand came by.
+  bool orphan;   // Replaced while it was handed over: nobody finds it any more.
+  bool used;     // Since the clock hand came by.
+  bool element;  // Of a collection: while it is fresh, the ordered index has it.
 
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
   const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
@@ -65,11 +72,17 @@ struct RecordCache::Entry {
     const size_t step = std::max<size_t>(16, std::bit_ceil(size) / 8);
     return (size + step - 1) / step * step;
   }
+  // What it takes as long as it is fresh.
+  size_t fresh_memory() const { return memory() + (element ? kIndexBytes : 0); }
+  std::optional<std::string_view> content() const {
+    return absent ? std::nullopt : std::optional(value());
+  }
 
   static Entry* New(uint16_t slot, uint32_t hash, std::string_view key, size_t value_size) {
     auto* entry = new (::operator new(sizeof(Entry) + key.size() + value_size)) Entry{};
     entry->slot = slot;
     entry->hash = hash;
+    entry->element = IsElementKey(key);
     entry->key_size = static_cast<uint32_t>(key.size());
     entry->value_capacity = static_cast<uint32_t>(value_size);
     if (!key.empty()) {
@@ -89,17 +102,20 @@ struct RecordCache::Entry {
   }
 };
 
-// A hash table with chains.  Fresh entries are listed twice: all of them in `fresh`, for the next
-// hand-over, and by slot for iterations.  While a round is handed over its entries do not change:
-// a new value of the same key gets an entry of its own and the old one becomes an orphan.
+// A hash table with chains.  Fresh entries are kept twice: all of them in `fresh`, for the next
+// hand-over, and for iterations either in order or by slot.  While a round is handed over its
+// entries do not change: a new value of the same key gets an entry of its own and the old one
+// becomes an orphan.
 struct alignas(64) RecordCache::Partition {
   mutable Mutex mu;
   std::vector<Entry*> buckets KVS_GUARDED_BY(mu) = std::vector<Entry*>(kFirstBuckets);
   std::vector<Entry*> fresh KVS_GUARDED_BY(mu);
   // The first fresh entry of each slot; index: the slot's rank within the partition.
   std::vector<Entry*> slot_heads KVS_GUARDED_BY(mu);
+  OrderedIndex<Entry> elements KVS_GUARDED_BY(mu);  // The fresh ones, of all slots.
   size_t rank_divisor = 1;
   size_t entry_count KVS_GUARDED_BY(mu) = 0;
+  size_t orphans KVS_GUARDED_BY(mu) = 0;
   size_t clean_bytes KVS_GUARDED_BY(mu) = 0;
   size_t hand KVS_GUARDED_BY(mu) = 0;
   uint32_t round KVS_GUARDED_BY(mu) = 0;
@@ -155,7 +171,12 @@ struct alignas(64) RecordCache::Partition {
     }
     return slot_heads[rank];
   }
-  void LinkToSlot(Entry* entry) KVS_REQUIRES(mu) {
+  // Shows a fresh entry to iterations.
+  void Show(Entry* entry) KVS_REQUIRES(mu) {
+    if (entry->element) {
+      elements.Insert(entry);
+      return;
+    }
     Entry*& head = SlotHead(entry->slot);
     entry->slot_prev = nullptr;
     entry->slot_next = head;
@@ -164,12 +185,25 @@ struct alignas(64) RecordCache::Partition {
     }
     head = entry;
   }
-  void UnlinkFromSlot(Entry* entry) KVS_REQUIRES(mu) {
+  void Hide(Entry* entry) KVS_REQUIRES(mu) {
+    if (entry->element) {
+      elements.Erase(entry);
+      return;
+    }
     (entry->slot_prev != nullptr ? entry->slot_prev->slot_next : SlotHead(entry->slot)) =
         entry->slot_next;
     if (entry->slot_next != nullptr) {
       entry->slot_next->slot_prev = entry->slot_prev;
     }
+  }
+  // Shows `entry` in the place of `old`, which has the same key.
+  void ShowInstead(Entry* old, Entry* entry) KVS_REQUIRES(mu) {
+    if (entry->element) {
+      elements.Replace(old, entry);
+      return;
+    }
+    Hide(old);
+    Show(entry);
   }
   // Lists the entry for the next hand-over.
   void AddToFresh(Entry* entry) KVS_REQUIRES(mu) {
@@ -309,9 +343,9 @@ void RecordCache::Apply(uint16_t slot, const EngineOp& op) {
   if (fits && !partition.InHandOver(old)) {
     if (!old->fresh) {
       partition.clean_bytes -= old->memory();
-      instance.fresh_bytes.fetch_add(old->memory(), std::memory_order_acq_rel);
+      instance.fresh_bytes.fetch_add(old->fresh_memory(), std::memory_order_acq_rel);
       partition.AddToFresh(old);
-      partition.LinkToSlot(old);
+      partition.Show(old);
     }
     old->SetValue(op.is_delete, op.value);
     old->used = true;
@@ -320,11 +354,11 @@ void RecordCache::Apply(uint16_t slot, const EngineOp& op) {
   Entry* const entry = Entry::New(slot, hash, op.key, op.value.size());
   entry->SetValue(op.is_delete, op.value);
   entry->used = true;
-  instance.fresh_bytes.fetch_add(entry->memory(), std::memory_order_acq_rel);
+  instance.fresh_bytes.fetch_add(entry->fresh_memory(), std::memory_order_acq_rel);
   if (old == nullptr) {
     partition.Insert(link, entry);
     partition.AddToFresh(entry);
-    partition.LinkToSlot(entry);
+    partition.Show(entry);
     return;
   }
   entry->next = old->next;
@@ -332,21 +366,22 @@ void RecordCache::Apply(uint16_t slot, const EngineOp& op) {
   if (!old->fresh) {
     partition.clean_bytes -= old->memory();
     partition.AddToFresh(entry);
+    partition.Show(entry);
     Entry::Free(old);
   } else if (partition.InHandOver(old)) {
-    partition.UnlinkFromSlot(old);
+    partition.ShowInstead(old, entry);
     old->orphan = true;  // EndHandOver() frees it.
+    ++partition.orphans;
     partition.AddToFresh(entry);
   } else {
-    partition.UnlinkFromSlot(old);
+    partition.ShowInstead(old, entry);
     entry->fresh = true;
     entry->round = old->round;
     entry->fresh_index = old->fresh_index;
     partition.fresh[entry->fresh_index] = entry;
-    instance.fresh_bytes.fetch_sub(old->memory(), std::memory_order_acq_rel);
+    instance.fresh_bytes.fetch_sub(old->fresh_memory(), std::memory_order_acq_rel);
     Entry::Free(old);
   }
-  partition.LinkToSlot(entry);
 }
 
 void RecordCache::Restore(uint16_t slot, const EngineOp& op) {
@@ -362,9 +397,9 @@ void RecordCache::Restore(uint16_t slot, const EngineOp& op) {
   Apply(slot, op);
 }
 
-std::vector<FreshRecord> RecordCache::FreshRange(uint16_t slot, std::string_view lower,
-                                                 std::string_view upper) const {
-  std::vector<FreshRecord> records;
+FreshRun RecordCache::FreshRange(uint16_t slot, std::string_view lower,
+                                 std::string_view upper) const {
+  FreshRun run;
   {
     Partition& partition = At(slot);
     const MutexLock lock(&partition.mu);
@@ -372,18 +407,80 @@ std::vector<FreshRecord> RecordCache::FreshRange(uint16_t slot, std::string_view
          entry = entry->slot_next) {
       const std::string_view key = entry->key();
       if (key >= lower && (upper.empty() || key < upper)) {
-        records.push_back({std::string(key), entry->absent
-                                                 ? std::nullopt
-                                                 : std::optional(std::string(entry->value()))});
+        run.Add(key, entry->content());
+      }
+    }
+    for (auto at = partition.elements.LowerBound(lower); at.Valid(); at.Next()) {
+      const Entry* const entry = at.record();
+      if (!upper.empty() && entry->key() >= upper) {
+        break;
+      }
+      if (entry->slot == slot) {
+        run.Add(entry->key(), entry->content());
       }
     }
   }
-  std::sort(records.begin(), records.end(),
-            [](const FreshRecord& a, const FreshRecord& b) { return a.key < b.key; });
-  return records;
+  run.Sort();
+  return run;
+}
+
+bool RecordCache::IsElementRange(std::string_view lower, std::string_view upper) {
+  if (!IsElementKey(lower)) {
+    return false;
+  }
+  const std::string_view prefix = lower.substr(0, kKeyPrefixSize);
+  return upper.starts_with(prefix) || upper == PrefixEnd(prefix);
+}
+
+bool RecordCache::FreshElements(uint16_t slot, const ElementRange& range, FreshRun* run,
+                                Ticket* ticket) const {
+  run->Clear();
+  Partition& partition = At(slot);
+  const MutexLock lock(&partition.mu);
+  ticket->hand_overs = partition.hand_overs;
+  const auto& elements = partition.elements;
+  auto at = range.from_end ? elements.Before(range.upper) : elements.LowerBound(range.lower);
+  const auto is_wanted = [&] {
+    return at.Valid() &&
+           (range.from_end ? at.record()->key() >= range.lower : at.record()->key() < range.upper);
+  };
+  bool more = false;
+  while ((more = is_wanted()) && run->size() < range.max_count &&
+         run->byte_count() < kMaxRunBytes) {
+    run->Add(at.record()->key(), at.record()->content());
+    if (range.from_end) {
+      at.Prev();
+    } else {
+      at.Next();
+    }
+  }
+  if (range.from_end) {
+    run->Reverse();
+  }
+  return more;
+}
+
+RecordCache::Ticket RecordCache::TicketOf(uint16_t slot) const {
+  Partition& partition = At(slot);
+  const MutexLock lock(&partition.mu);
+  return {partition.hand_overs};
+}
+
+bool RecordCache::HasOrphans(uint16_t slot) const {
+  const Partition& partition = At(slot);
+  const MutexLock lock(&partition.mu);
+  return partition.orphans > 0;
 }
 
 bool RecordCache::DropFresh(uint16_t slot, std::string_view lower, std::string_view upper) {
+  // An older value of the range may be on its way, and nobody finds that one here.
+  const bool nothing_hidden = !HasOrphans(slot);
+  const bool all_elements = DropFreshElements(slot, lower, upper);
+  return (IsElementRange(lower, upper) || DropListed(slot, lower, upper)) && all_elements &&
+         nothing_hidden;
+}
+
+bool RecordCache::DropListed(uint16_t slot, std::string_view lower, std::string_view upper) {
   bool all = true;
   Partition& partition = At(slot);
   const MutexLock lock(&partition.mu);
@@ -397,16 +494,51 @@ bool RecordCache::DropFresh(uint16_t slot, std::string_view lower, std::string_v
       all = false;
       continue;
     }
-    Entry* const last = partition.fresh.back();
-    last->fresh_index = entry->fresh_index;
-    partition.fresh[entry->fresh_index] = last;
-    partition.fresh.pop_back();
-    partition.UnlinkFromSlot(entry);
-    partition.RemoveFromTable(entry);
-    InstanceFor(slot).fresh_bytes.fetch_sub(entry->memory(), std::memory_order_acq_rel);
-    Entry::Free(entry);
+    DropEntry(&partition, entry);
   }
   return all;
+}
+
+// There may be very many: others get their turn in between.
+bool RecordCache::DropFreshElements(uint16_t slot, std::string_view lower, std::string_view upper) {
+  bool all = true;
+  Partition& partition = At(slot);
+  std::string from(lower);
+  while (true) {
+    std::vector<Entry*> entries;
+    const MutexLock lock(&partition.mu);
+    auto at = partition.elements.LowerBound(from);
+    for (; at.Valid() && at.record()->key() < upper && entries.size() < kEntriesPerLock;
+         at.Next()) {
+      entries.push_back(at.record());
+    }
+    if (entries.empty()) {
+      return all;
+    }
+    from = entries.back()->key();
+    from.push_back('\0');
+    for (Entry* entry : entries) {
+      if (entry->slot != slot) {
+        continue;
+      }
+      if (partition.InHandOver(entry)) {
+        all = false;
+      } else {
+        DropEntry(&partition, entry);
+      }
+    }
+  }
+}
+
+void RecordCache::DropEntry(Partition* partition, Entry* entry) {
+  Entry* const last = partition->fresh.back();
+  last->fresh_index = entry->fresh_index;
+  partition->fresh[entry->fresh_index] = last;
+  partition->fresh.pop_back();
+  partition->Hide(entry);
+  partition->RemoveFromTable(entry);
+  InstanceFor(entry->slot).fresh_bytes.fetch_sub(entry->fresh_memory(), std::memory_order_acq_rel);
+  Entry::Free(entry);
 }
 
 void RecordCache::BeginHandOver(int instance, HandOver* hand_over) {
@@ -463,13 +595,14 @@ void RecordCache::FinishEntry(Partition* partition, Entry* entry, bool written) 
     partition->AddToFresh(entry);
     return;
   }
-  instance.fresh_bytes.fetch_sub(entry->memory(), std::memory_order_acq_rel);
+  instance.fresh_bytes.fetch_sub(entry->fresh_memory(), std::memory_order_acq_rel);
   if (entry->orphan) {
+    --partition->orphans;
     Entry::Free(entry);
     return;
   }
   entry->fresh = false;
-  partition->UnlinkFromSlot(entry);
+  partition->Hide(entry);
   // A record without a value (a deletion, an entry of an index) is of no use to a reader.
   if (entry->absent || entry->value_size == 0 || entry->value_capacity > max_clean_value_ ||
       CleanBudget() == 0) {

@@ -7,6 +7,10 @@
 // LevelDB's skiplist for each write; the log makes it safe.  What the engine has may stay as a copy
 // ("clean") that a byte budget and a clock hand evict.  Absent keys are remembered too.
 //
+// Elements of collections are read in ranges all the time: those of them that are fresh are in an
+// ordered index of their partition, and a range is read from it in parts.  Other fresh records are
+// only listed by slot, which is all that a walk over a slot needs.
+//
 // Partitions: each belongs to one instance and to some of its slots, and has a lock of its own.
 //
 //   RecordCache::Ticket ticket;
@@ -29,6 +33,7 @@
 #include <vector>
 
 #include "common/base/mutex.h"
+#include "storage_node/cache/fresh_run.h"
 #include "storage_node/engine/engine.h"
 
 namespace kvs {
@@ -39,12 +44,6 @@ struct RecordCacheOptions {
   size_t clean_bytes = size_t{256} << 20;
   // A longer value is not kept once the engine has it.
   size_t max_clean_value = size_t{16} << 10;
-};
-
-// A record as an iteration sees it.
-struct FreshRecord {
-  std::string key;
-  std::optional<std::string> value;  // Nothing: deleted.
 };
 
 struct RecordCacheStats {
@@ -63,9 +62,19 @@ class RecordCache {
  public:
   enum class Found { kMiss, kValue, kAbsent };
 
-  // Tells Fill() whether what was read from the engine may have become outdated.
+  // Tells whether what was read from the engine may have become outdated: while it stays the same,
+  // no record of the partition has left the fresh ones.
   struct Ticket {
     uint64_t hand_overs = 0;
+    bool operator==(const Ticket&) const = default;
+  };
+
+  // A range of elements' keys, [lower, upper), of which the first records are wanted, or the last.
+  struct ElementRange {
+    std::string_view lower;
+    std::string_view upper;
+    bool from_end = false;
+    size_t max_count = 1;
   };
 
   // The fresh records of one instance on their way to the engine.  `ops` are sorted by key and
@@ -98,12 +107,21 @@ class RecordCache {
   // REQUIRES: no Apply() and no hand-over of the instance meanwhile
   void Restore(uint16_t slot, const EngineOp& op);
 
-  // Returns copies of the slot's fresh records in [lower, upper), in the order of the keys.
-  std::vector<FreshRecord> FreshRange(uint16_t slot, std::string_view lower,
-                                      std::string_view upper) const;
+  // Returns copies of the slot's fresh records in [lower, upper), in the order of the keys.  Looks
+  // at all fresh records of the slot that are not elements.
+  FreshRun FreshRange(uint16_t slot, std::string_view lower, std::string_view upper) const;
+
+  // Whether [lower, upper) can hold nothing but elements, all of one generation.
+  static bool IsElementRange(std::string_view lower, std::string_view upper);
+  // Fills `*run` with the fresh records that are wanted, fewer if they are large; at least one if
+  // there is any.  Returns whether there are more.  `*ticket` is as of the same moment.
+  // REQUIRES: IsElementRange(lower, upper), and max_count > 0
+  bool FreshElements(uint16_t slot, const ElementRange& range, FreshRun* run, Ticket* ticket) const;
+  Ticket TicketOf(uint16_t slot) const;
 
   // Forgets the slot's fresh records in [lower, upper), which nobody can see any more; the engine
-  // never gets them.  Returns false if some are being handed over just now, and stay.
+  // never gets them.  Returns false if some are perhaps being handed over just now, and stay.
+  // REQUIRES: nobody adds to the range meanwhile
   bool DropFresh(uint16_t slot, std::string_view lower, std::string_view upper);
 
   // Takes all fresh records of an instance; they can be read as before.  The caller sorts them with
@@ -135,6 +153,11 @@ class RecordCache {
   size_t CleanBudget() const {
     return clean_budget_.load(std::memory_order_relaxed) / partition_count_;
   }
+  bool HasOrphans(uint16_t slot) const;
+  bool DropFreshElements(uint16_t slot, std::string_view lower, std::string_view upper);
+  bool DropListed(uint16_t slot, std::string_view lower, std::string_view upper);
+  // Forgets a fresh entry that is not being handed over.
+  void DropEntry(Partition* partition, Entry* entry) KVS_NO_THREAD_SAFETY_ANALYSIS;
   void FinishEntry(Partition* partition, Entry* entry, bool written) KVS_NO_THREAD_SAFETY_ANALYSIS;
 
   const size_t max_clean_value_;

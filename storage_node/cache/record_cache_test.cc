@@ -7,6 +7,7 @@
 #include "common/base/random.h"
 #include "common/base/thread.h"
 #include "storage_node/engine/memory_engine.h"
+#include "storage_node/keys/key_codec.h"
 
 namespace kvs {
 namespace {
@@ -81,7 +82,7 @@ TEST(RecordCacheTest, WhatChangesDuringAHandOverIsFreshAfterIt) {
   cache.EndHandOver(&hand_over, true);
 
   EXPECT_EQ(Show(&cache, 0, "k"), "new");
-  const std::vector<FreshRecord> fresh = cache.FreshRange(0, "", "");
+  const FreshRun fresh = cache.FreshRange(0, "", "");
   ASSERT_EQ(fresh.size(), 1U);
   EXPECT_EQ(fresh[0].value, "new");
 }
@@ -166,6 +167,106 @@ TEST(RecordCacheTest, CleanRecordsStayWithinTheirBytesAndFreshOnesAreNeverEvicte
   EXPECT_LE(cache.stats().clean_bytes, kBudget);
 }
 
+// Slot 0, generation 1.
+std::string Element(std::string_view rest) {
+  std::string key;
+  AppendKeyPrefix(0, 1, KeyTag::kElement, &key);
+  return key.append(rest);
+}
+
+TEST(RecordCacheTest, FreshElementsAreReadInPartsFromEitherEnd) {
+  RecordCache cache({.instance_count = 1});
+  for (const char* rest : {"d", "b", "e", "a", "c"}) {
+    cache.Apply(0, {false, Element(rest), rest});
+  }
+  cache.Apply(0, {true, Element("c"), ""});
+  const std::string lower = Element("b");
+  const std::string upper = Element("e");
+  const auto read = [&](bool from_end, size_t max_count) {
+    FreshRun run;
+    RecordCache::Ticket ticket;
+    const bool more = cache.FreshElements(
+        0, {.lower = lower, .upper = upper, .from_end = from_end, .max_count = max_count}, &run,
+        &ticket);
+    std::string seen;
+    for (size_t i = 0; i < run.size(); ++i) {
+      seen += std::string(run[i].key.substr(kKeyPrefixSize)) + (run[i].value ? "" : "-");
+    }
+    return seen + (more ? "..." : "");
+  };
+
+  EXPECT_EQ(read(false, 2), "bc-...");
+  EXPECT_EQ(read(true, 2), "c-d...");
+  EXPECT_EQ(read(false, 3), "bc-d");
+  EXPECT_EQ(read(true, 9), "bc-d");
+  cache.Apply(0, {false, Element("b"), std::string(100'000, 'v')});
+  EXPECT_EQ(read(false, 9), "b...");  // Large ones come alone.
+  HandOverAll(&cache, 0);
+  EXPECT_EQ(read(false, 9), "");
+}
+
+TEST(RecordCacheTest, ATicketChangesWhenRecordsLeaveTheFreshOnes) {
+  RecordCache cache({.instance_count = 1});
+  cache.Apply(0, {false, Element("a"), "v"});
+  const RecordCache::Ticket before = cache.TicketOf(0);
+  RecordCache::HandOver hand_over;
+  cache.BeginHandOver(0, &hand_over);
+  RecordCache::Prepare(&hand_over);
+  EXPECT_EQ(cache.TicketOf(0), before);
+  cache.EndHandOver(&hand_over, true);
+  EXPECT_FALSE(cache.TicketOf(0) == before);
+}
+
+TEST(RecordCacheTest, WhatIsARangeOfElements) {
+  const std::string prefix = Element("");
+  EXPECT_TRUE(RecordCache::IsElementRange(prefix, PrefixEnd(prefix)));
+  EXPECT_TRUE(RecordCache::IsElementRange(Element("a"), Element("b")));
+  EXPECT_FALSE(RecordCache::IsElementRange(Element("a"), ""));
+  EXPECT_FALSE(RecordCache::IsElementRange(GenerationLower(0, 1), PrefixEnd(prefix)));
+  EXPECT_FALSE(RecordCache::IsElementRange(prefix, GenerationUpper(0, 1)));
+  EXPECT_FALSE(RecordCache::IsElementRange(MetadataKey(0, 1, ""), MetadataKey(0, 1, "z")));
+}
+
+TEST(RecordCacheTest, DroppedElementsAreGoneButForThoseOnTheirWay) {
+  RecordCache cache({.instance_count = 1});
+  for (int i = 1000; i < 2000; ++i) {
+    cache.Apply(0, {false, Element(std::to_string(i)), "v"});
+  }
+  cache.Apply(0, {false, MetadataKey(0, 1, "k"), "v"});
+  cache.Apply(128, {false, Element("1500, of another slot"), "v"});
+  EXPECT_TRUE(cache.DropFresh(0, Element("1"), Element("19")));
+  EXPECT_EQ(Show(&cache, 0, Element("1899")), "miss");
+  EXPECT_EQ(Show(&cache, 0, Element("1900")), "v");
+  EXPECT_EQ(cache.FreshRange(0, "", "").size(), 101U);
+  EXPECT_EQ(cache.FreshRange(128, "", "").size(), 1U);
+
+  RecordCache::HandOver hand_over;
+  cache.BeginHandOver(0, &hand_over);
+  RecordCache::Prepare(&hand_over);
+  cache.Apply(0, {false, Element("1950"), "newer"});
+  EXPECT_FALSE(cache.DropFresh(0, Element("1"), Element("2")));
+  EXPECT_EQ(Show(&cache, 0, Element("1950")), "miss");
+  EXPECT_EQ(Show(&cache, 0, Element("1951")), "v");
+  cache.EndHandOver(&hand_over, true);
+  EXPECT_EQ(cache.fresh_bytes(0), 0U);
+  EXPECT_TRUE(cache.DropFresh(0, "", "~"));
+}
+
+TEST(RecordCacheTest, AReplacedRecordOnItsWayIsToldOfAsLongAsItIs) {
+  RecordCache cache({.instance_count = 1});
+  cache.Apply(0, {false, Element("a"), "old"});
+  RecordCache::HandOver hand_over;
+  cache.BeginHandOver(0, &hand_over);
+  RecordCache::Prepare(&hand_over);
+  cache.Apply(0, {false, Element("a"), "new"});
+  // The new one goes; the old one is going to be in the engine.
+  EXPECT_FALSE(cache.DropFresh(0, Element("a"), Element("b")));
+  EXPECT_EQ(Show(&cache, 0, Element("a")), "miss");
+  EXPECT_FALSE(cache.DropFresh(0, Element("a"), Element("b")));
+  cache.EndHandOver(&hand_over, true);
+  EXPECT_TRUE(cache.DropFresh(0, Element("a"), Element("b")));
+}
+
 // Any order of changes, reads, fills and hand-overs, some of which fail, against a plain map.
 TEST(RecordCacheTest, BehavesAsAMapBeforeAnEngine) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
@@ -183,8 +284,10 @@ TEST(RecordCacheTest, BehavesAsAMapBeforeAnEngine) {
     uint64_t lsn = 0;
     for (int step = 0; step < 20'000; ++step) {
       const auto slot = static_cast<uint16_t>(random.Uniform(40));
+      // Some keys are those of elements by their seventh byte.
+      const std::string prefix = static_cast<char>('A' + slot) + std::string("-----");
       const std::string key =
-          std::string(1, static_cast<char>('A' + slot)) + std::to_string(random.Uniform(30));
+          prefix + (random.OneIn(2) ? "E" : "K") + std::to_string(random.Uniform(30));
       const size_t instance = slot % kInstances;
       switch (random.Uniform(8)) {
         case 0:
@@ -215,13 +318,11 @@ TEST(RecordCacheTest, BehavesAsAMapBeforeAnEngine) {
           break;
         }
         case 4: {
-          const std::string prefix = key.substr(0, 1);
-          const std::vector<FreshRecord> fresh = cache.FreshRange(slot, prefix, prefix + "~");
-          for (size_t i = 1; i < fresh.size(); ++i) {
-            ASSERT_LT(fresh[i - 1].key, fresh[i].key);
-          }
-          for (const FreshRecord& record : fresh) {
-            const auto expected = model.find(record.key);
+          const FreshRun fresh = cache.FreshRange(slot, prefix, prefix + "~");
+          for (size_t i = 0; i < fresh.size(); ++i) {
+            const FreshRecord record = fresh[i];
+            ASSERT_TRUE(i == 0 || fresh[i - 1].key < record.key);
+            const auto expected = model.find(std::string(record.key));
             ASSERT_EQ(record.value.has_value(), expected != model.end()) << record.key;
             ASSERT_TRUE(!record.value.has_value() || *record.value == expected->second);
           }

@@ -185,16 +185,19 @@ void CommitPipeline::LeadGroup(const std::vector<Waiter*>& group) {
     std::string().swap(encoded_);  // One giant value does not cost its size for ever.
   }
   ApplyGroup(group, staged, last);
-  LowerDue(group);
+  WakeSweeper(group);
   RequestDueHandOvers();
 }
 
-// Only now can the sweeper see the index entries.  Told any earlier, it might look for them in
-// vain, and forget that something is due.
-void CommitPipeline::LowerDue(const std::vector<Waiter*>& group) {
+// Only now can the sweeper see the entries that it looks for.  Told any earlier, it might look for
+// them in vain, and forget that there is something to do.
+void CommitPipeline::WakeSweeper(const std::vector<Waiter*>& group) {
   for (const Waiter* waiter : group) {
     for (const auto& [slot, delta] : waiter->batch->slots) {
       parts_.slots->LowerDue(slot, delta.due_ms);
+      if (delta.dead_version) {
+        parts_.slots->SetMayHaveDeadVersions(slot, true);
+      }
     }
   }
 }

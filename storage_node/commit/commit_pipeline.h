@@ -114,6 +114,13 @@ class CommitPipeline {
   void RequestHandOver(int instance);
   // Everything up to this record is in the cache or in the engines.
   uint64_t cached_lsn() const { return cached_lsn_.load(std::memory_order_acquire); }
+  // Returns when all of a record is there to be read, of which a stripe has told.  Who has read one
+  // key of it sees the others after this.
+  void AwaitCached(uint64_t lsn) KVS_EXCLUDES(apply_mu_) {
+    if (cached_lsn() < lsn) {
+      const MutexLock lock(&apply_mu_);  // Stripes tell of it with this held.
+    }
+  }
   // Whether an instance takes its fresh records more slowly than they come.
   bool IsBehind(int instance) const {
     return parts_.cache->fresh_bytes(instance) >= 2 * parts_.hand_over_bytes;
@@ -172,7 +179,7 @@ class CommitPipeline {
   void PublishStripes(const std::vector<Waiter*>& group);
   void PublishSlots(const std::unordered_map<uint16_t, SlotMeta>& staged);
   Status NoteAppend(const Status& status) KVS_EXCLUDES(mark_mu_);
-  void LowerDue(const std::vector<Waiter*>& group);
+  void WakeSweeper(const std::vector<Waiter*>& group);
   void OnEngineFailure(const Status& cause) KVS_EXCLUDES(mark_mu_);
   Status RepairInstance(int instance);
   // Makes the instance's records of (after_lsn, through_lsn] fresh again.

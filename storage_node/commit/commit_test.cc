@@ -15,7 +15,6 @@
 #include "common/base/thread.h"
 #include "storage_node/commit/store.h"
 #include "storage_node/commit/txn.h"
-#include "storage_node/engine/memory_engine.h"
 #include "storage_node/engine/tableless_env.h"
 
 namespace kvs {
@@ -324,26 +323,6 @@ TEST_F(CommitTest, ANewGenerationHidesASlotAndSurvivesACrash) {
   Open();
   EXPECT_EQ(store_->slots().generation(SlotFor(3)), 2U);
   EXPECT_EQ(store_->slots().dead_generations(SlotFor(3)), std::vector<uint32_t>{1});
-}
-
-TEST(MergedIteratorTest, ShowsTheNewerOfBoth) {
-  MemoryEngine engine;
-  const std::vector<EngineOp> ops = {
-      {false, "a", "engine"}, {false, "b", "engine"}, {false, "d", "engine"}};
-  ASSERT_TRUE(engine.Apply(ops, 1).ok());
-  RecordCache cache({.instance_count = 1});
-  cache.Apply(0, {false, "b", "fresh"});
-  cache.Apply(0, {false, "c", "fresh"});
-  cache.Apply(0, {true, "d", ""});
-
-  MergedIterator it(cache.FreshRange(0, "a", "z"), *engine.NewIterator({.range = {"a", "z"}}));
-  std::map<std::string, std::string> seen;
-  for (it.SeekToFirst(); it.Valid(); it.Next()) {
-    seen.emplace(it.key(), it.value());
-  }
-
-  EXPECT_EQ(seen,
-            (std::map<std::string, std::string>{{"a", "engine"}, {"b", "fresh"}, {"c", "fresh"}}));
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ struct SlotDelta {
   std::vector<uint32_t> swept;  // Dead generations that have been removed from the engine.
   // The earliest expiry that the turn sets.  Not part of the meta: the index entry itself tells.
   int64_t due_ms = kNeverDue;
+  bool dead_version = false;  // A collection's elements die.  Not part of the meta either.
 
   bool changes() const {
     return keys != 0 || expires != 0 || versions != 0 || new_generation || !swept.empty();
@@ -80,6 +81,14 @@ class SlotTable {
     At(slot).due_ms.store(expire_at_ms, std::memory_order_release);
   }
 
+  // Whether elements of dead versions may be left in the slot.
+  bool may_have_dead_versions(uint16_t slot) const {
+    return At(slot).may_have_dead_versions.load(std::memory_order_acquire);
+  }
+  void SetMayHaveDeadVersions(uint16_t slot, bool may_have) {
+    At(slot).may_have_dead_versions.store(may_have, std::memory_order_release);
+  }
+
   // Returns the dead generations of a slot that still have to be swept.
   std::vector<uint32_t> dead_generations(uint16_t slot) const KVS_EXCLUDES(mu_);
 
@@ -90,6 +99,7 @@ class SlotTable {
     std::atomic<uint64_t> expire_count{0};
     std::atomic<uint64_t> next_version{1};
     std::atomic<int64_t> due_ms{kNeverDue};
+    std::atomic<bool> may_have_dead_versions{true};  // Until the sweeper has looked.
   };
   Slot& At(uint16_t slot) { return slots_[slot]; }
   const Slot& At(uint16_t slot) const { return slots_[slot]; }

@@ -20,72 +20,6 @@ constexpr size_t kManyFresh = 1000;
 
 }  // namespace
 
-MergedIterator::MergedIterator(std::vector<FreshRecord> fresh,
-                               std::unique_ptr<EngineIterator> engine)
-    : fresh_(std::move(fresh)), engine_(std::move(engine)) {}
-
-void MergedIterator::SeekToFirst() {
-  index_ = 0;
-  engine_->SeekToFirst();
-  Settle();
-}
-
-void MergedIterator::Seek(std::string_view target) {
-  const auto found =
-      std::lower_bound(fresh_.begin(), fresh_.end(), target,
-                       [](const FreshRecord& entry, std::string_view t) { return entry.key < t; });
-  index_ = static_cast<size_t>(found - fresh_.begin());
-  engine_->Seek(target);
-  Settle();
-}
-
-bool MergedIterator::FindBounds(std::string* first, std::string* last) {
-  const bool has_fresh = !fresh_.empty();
-  engine_->SeekToLast();
-  const bool in_engine = engine_->Valid();
-  if (in_engine) {
-    *last = engine_->key();
-    engine_->SeekToFirst();
-  }
-  if (in_engine && engine_->Valid()) {
-    *first = engine_->key();
-  }
-  if (has_fresh) {
-    *first = in_engine ? std::min(*first, fresh_.front().key) : fresh_.front().key;
-    *last = in_engine ? std::max(*last, fresh_.back().key) : fresh_.back().key;
-  }
-  return in_engine || has_fresh;
-}
-
-void MergedIterator::Next() {
-  if (from_fresh_) {
-    ++index_;
-  } else {
-    engine_->Next();
-  }
-  Settle();
-}
-
-void MergedIterator::Settle() {
-  while (index_ < fresh_.size()) {
-    const FreshRecord& entry = fresh_[index_];
-    if (engine_->Valid() && engine_->key() < entry.key) {
-      break;
-    }
-    if (engine_->Valid() && engine_->key() == entry.key) {
-      engine_->Next();  // Shadowed by the newer change.
-    }
-    if (entry.value.has_value()) {
-      from_fresh_ = true;
-      valid_ = true;
-      return;
-    }
-    ++index_;
-  }
-  from_fresh_ = false;
-  valid_ = engine_->Valid();
-}
-
 Result<std::unique_ptr<Store>> Store::Open(const StoreOptions& options, Clock* clock) {
   std::unique_ptr<Store> store(new Store(options, clock));
   store->binlog_dir_ = options.dir + "/binlog";
@@ -293,10 +227,16 @@ Status Store::Get(uint16_t slot, std::string_view engine_key, std::string* value
 
 Result<std::unique_ptr<MergedIterator>> Store::NewIterator(uint16_t slot, const std::string& lower,
                                                            const std::string& upper) const {
+  if (RecordCache::IsElementRange(lower, upper)) {
+    return MergedIterator::Open({.cache = cache_.get(),
+                                 .engine = engines_->ForSlot(slot),
+                                 .slot = slot,
+                                 .range = {lower, upper}});
+  }
   while (true) {
     const uint64_t restores = pipeline_->restores();
     // Fresh ones first: a record that is handed over between the two steps is then seen in either.
-    std::vector<FreshRecord> fresh = cache_->FreshRange(slot, lower, upper);
+    FreshRun fresh = cache_->FreshRange(slot, lower, upper);
     if (fresh.size() > kManyFresh) {
       // The next step need not copy as many.
       pipeline_->RequestHandOver(engines_->InstanceOf(slot));

@@ -23,6 +23,9 @@
 #include "storage_node/binlog/binlog_recovery.h"
 #include "storage_node/binlog/binlog_writer.h"
 #include "storage_node/commit/commit_pipeline.h"
+#include "storage_node/commit/key_events.h"
+#include "storage_node/commit/key_watch.h"
+#include "storage_node/commit/merged_iterator.h"
 #include "storage_node/engine/engine_cluster.h"
 
 namespace kvs {
@@ -39,34 +42,6 @@ struct StoreOptions {
   size_t record_cache_bytes = size_t{256} << 20;  // For clean records.
   size_t write_behind_bytes = size_t{64} << 20;   // For fresh ones, before they are handed over.
   EngineClusterOptions engines;                   // dir and instance_count are set by Open().
-};
-
-// Walks a range of engine keys with the cache's fresh records merged in.  See EngineIterator.
-class MergedIterator {
- public:
-  MergedIterator(std::vector<FreshRecord> fresh, std::unique_ptr<EngineIterator> engine);
-  bool Valid() const { return valid_; }
-  void SeekToFirst();
-  void Seek(std::string_view target);
-  void Next();
-  std::string_view key() const { return from_fresh_ ? fresh_[index_].key : engine_->key(); }
-  std::string_view value() const {
-    return from_fresh_ ? std::string_view(*fresh_[index_].value) : engine_->value();
-  }
-  Status status() const { return engine_->status(); }
-  // Sets the first and the last key of the range, deleted ones perhaps included; false if there is
-  // none.  Moves the iterator.
-  bool FindBounds(std::string* first, std::string* last);
-
- private:
-  // Settles on the smaller front, skipping what is deleted or shadowed.
-  void Settle();
-
-  const std::vector<FreshRecord> fresh_;
-  const std::unique_ptr<EngineIterator> engine_;
-  size_t index_ = 0;
-  bool from_fresh_ = false;
-  bool valid_ = false;
 };
 
 class Store {
@@ -94,6 +69,7 @@ class Store {
 
   SlotTable& slots() { return slots_; }
   StripeTable& stripes() { return stripes_; }
+  KeyWatches& watches() { return watches_; }
   CommitPipeline& pipeline() { return *pipeline_; }
   EngineCluster& engines() { return *engines_; }
   RecordCache& cache() { return *cache_; }
@@ -106,6 +82,9 @@ class Store {
     keep_log_bytes_.store(bytes, std::memory_order_relaxed);
     keep_log_ms_.store(age_ms, std::memory_order_relaxed);
   }
+  // Which events of keys are asked for.
+  KeyEventKinds event_kinds() const { return event_kinds_.load(std::memory_order_relaxed); }
+  void SetEventKinds(KeyEventKinds kinds) { event_kinds_.store(kinds, std::memory_order_relaxed); }
   int64_t NowMillis() const { return pipeline_->NowMillis(); }
   Clock* clock() const { return clock_; }
   const RecoveredLog& recovered() const { return recovered_; }
@@ -132,6 +111,7 @@ class Store {
   uint64_t replayed_records_ = 0;
   std::atomic<uint64_t> keep_log_bytes_{0};
   std::atomic<int64_t> keep_log_ms_{0};
+  std::atomic<KeyEventKinds> event_kinds_{0};
   // The engines' environments call it from their background threads, possibly before it is opened.
   std::atomic<BinlogWriter*> writer_for_engines_{nullptr};
   std::unique_ptr<BinlogWriter> binlog_;
@@ -139,6 +119,7 @@ class Store {
   std::unique_ptr<RecordCache> cache_;
   SlotTable slots_;
   StripeTable stripes_;
+  KeyWatches watches_;
   std::unique_ptr<CommitPipeline> pipeline_;
   bool closed_ = false;
 

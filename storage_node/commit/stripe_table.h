@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <bitset>
+#include <chrono>
 #include <cstdint>
 #include <string_view>
 
@@ -37,7 +38,19 @@ class StripeTable {
 
   void Lock(int stripe) KVS_NO_THREAD_SAFETY_ANALYSIS { At(stripe).mu.Lock(); }
   bool TryLock(int stripe) KVS_NO_THREAD_SAFETY_ANALYSIS { return At(stripe).mu.TryLock(); }
+  bool TryLockFor(int stripe, std::chrono::nanoseconds timeout) KVS_NO_THREAD_SAFETY_ANALYSIS {
+    return At(stripe).mu.TryLockFor(timeout);
+  }
   void Unlock(int stripe) KVS_NO_THREAD_SAFETY_ANALYSIS { At(stripe).mu.Unlock(); }
+
+  // Whether the one who holds the stripe may keep it for long: a script, or a MIGRATE.
+  bool IsHeldLong(int stripe) const {
+    return stripes_[static_cast<size_t>(stripe)].held_long.load(std::memory_order_acquire);
+  }
+  // REQUIRES: the caller holds the stripe
+  void SetHeldLong(int stripe, bool held_long) {
+    At(stripe).held_long.store(held_long, std::memory_order_release);
+  }
 
   // The last record that changed a key of the stripe.  Published before the stripe is released.
   uint64_t last_lsn(int stripe) const {
@@ -51,6 +64,7 @@ class StripeTable {
   struct alignas(64) Stripe {
     Mutex mu;
     std::atomic<uint64_t> last_lsn{0};
+    std::atomic<bool> held_long{false};
   };
   Stripe& At(int stripe) { return stripes_[static_cast<size_t>(stripe)]; }
 

@@ -305,6 +305,7 @@ Status LevelDbEngine::DeleteLocal(std::span<const std::string_view> keys) {
   for (const std::string_view key : keys) {
     batch.Delete(ToSlice(key));
   }
+  has_local_deletes_.store(true, std::memory_order_relaxed);
   const leveldb::Status status = handle->db->Write(leveldb::WriteOptions(), &batch);
   return status.ok() ? Status::Ok() : NoteFailure(FromLevelDb(status));
 }
@@ -344,6 +345,16 @@ Status LevelDbEngine::FlushHandle(Handle* handle) {
     KVS_RETURN_IF_ERROR(FromLevelDb(handle->db->Write(leveldb::WriteOptions(), &nothing)));
   }
   return Status::Ok();
+}
+
+// No position tells of them.  The second new memtable is made when the first one has been written.
+void LevelDbEngine::FlushLocalDeletes() {
+  const Result<HandlePtr> handle = Acquire();
+  for (int i = 0; handle.ok() && i < 2; ++i) {
+    if (!(*handle)->db->Write(leveldb::WriteOptions(), nullptr).ok()) {
+      return;  // Then what was removed comes back, and is removed again.
+    }
+  }
 }
 
 uint64_t LevelDbEngine::ApproximateSize(const EngineRange& range) {
@@ -509,6 +520,8 @@ Status LevelDbEngine::Close() {
   Status flushed = Flush();
   if (flushed.code() == Code::kUnavailable) {
     flushed = Status::Ok();  // Closed before.
+  } else if (flushed.ok() && has_local_deletes_.load(std::memory_order_relaxed)) {
+    FlushLocalDeletes();
   }
   MutexLock apply_lock(&apply_mu_);
   const Status released = Release(Status::Unavailable("the engine instance is closed"));

@@ -98,6 +98,7 @@ class LevelDbEngine : public Engine {
   // Whether the folder takes as much as a flush would write.
   Status TryToWrite();
   Status FlushHandle(Handle* handle);
+  void FlushLocalDeletes();
   // Notes a failed write; returns it in our words.
   Status NoteFailure(const Status& cause);
 
@@ -113,6 +114,7 @@ class LevelDbEngine : public Engine {
   Status failure_ KVS_GUARDED_BY(handle_mu_);
   std::atomic<uint64_t> applied_lsn_{0};
   std::atomic<uint64_t> flushed_lsn_{0};  // Kept over a Reopen().
+  std::atomic<bool> has_local_deletes_{false};
 };
 
 }  // namespace kvs

@@ -239,6 +239,22 @@ TEST_F(LevelDbEngineTest, ARecoveryThatFailsLeavesTheStoreClosed) {
   EXPECT_EQ(Get("a"), "not_found");
 }
 
+TEST_F(LevelDbEngineTest, WhatWasRemovedWithoutARecordIsStillGoneAfterAStop) {
+  Open();
+  const EngineOp op = {.key = "a", .value = "1"};
+  ASSERT_TRUE(engine_->Apply({&op, 1}, 7).ok());
+  ASSERT_TRUE(engine_->Flush().ok());
+  const std::string_view key = "a";
+  ASSERT_TRUE(engine_->DeleteLocal({&key, 1}).ok());
+  ASSERT_TRUE(engine_->Close().ok());
+
+  Open();
+
+  std::string value;
+  EXPECT_EQ(engine_->Get("a", &value).code(), Code::kNotFound);
+  EXPECT_EQ(engine_->AppliedLsn(), 7U);
+}
+
 TEST_F(LevelDbEngineTest, AnIteratorHoldsUpAReopen) {
   options_.release_timeout = std::chrono::milliseconds(2);
   Open();
