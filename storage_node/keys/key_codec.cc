@@ -1,12 +1,15 @@
 #include "storage_node/keys/key_codec.h"
 
 #include "common/base/coding.h"
+#include "storage_node/keys/string_codec.h"
 
 namespace kvs {
 namespace {
 
 constexpr uint8_t kSlotMetaFormat = 1;
 constexpr uint8_t kMetadataFormat = 1;
+constexpr uint8_t kLibraryFormat = 1;
+constexpr uint8_t kLuaEngine = 1;
 constexpr size_t kVersionSize = 8;
 constexpr size_t kTimeSize = 8;
 
@@ -24,21 +27,6 @@ std::string WithPrefix(uint16_t slot, uint32_t generation, KeyTag tag, size_t re
 
 Status NotAKey() {
   return Status::Corruption("engine key: not a key of this format");
-}
-
-Status DecodeElementKey(std::string_view rest, DecodedKey* decoded) {
-  if (rest.size() < 4 + kVersionSize) {
-    return NotAKey();
-  }
-  const size_t key_size = DecodeBig32(rest.data());
-  rest.remove_prefix(4);
-  if (key_size > rest.size() - kVersionSize) {
-    return NotAKey();
-  }
-  decoded->user_key = rest.substr(0, key_size);
-  decoded->version = DecodeBig64(rest.data() + key_size);
-  decoded->element = rest.substr(key_size + kVersionSize);
-  return Status::Ok();
 }
 
 bool IsKnownType(uint8_t type) {
@@ -63,21 +51,21 @@ std::string MetadataKey(uint16_t slot, uint32_t generation, std::string_view use
   return key;
 }
 
-std::string ElementPrefix(uint16_t slot, uint32_t generation, std::string_view user_key,
-                          uint64_t version) {
-  return ElementKey(slot, generation, user_key, version, {});
+std::string ElementPrefix(uint16_t slot, uint32_t generation, uint64_t version) {
+  return ElementKey(slot, generation, version, {});
 }
 
-// The length before the user key keeps the elements of "a" apart from those of "ab".
-std::string ElementKey(uint16_t slot, uint32_t generation, std::string_view user_key,
-                       uint64_t version, std::string_view element) {
-  KVS_CHECK(user_key.size() <= UINT32_MAX);
-  std::string key = WithPrefix(slot, generation, KeyTag::kElement,
-                               4 + user_key.size() + kVersionSize + element.size());
-  PutBig32(&key, static_cast<uint32_t>(user_key.size()));
-  key.append(user_key);
+std::string ElementKey(uint16_t slot, uint32_t generation, uint64_t version,
+                       std::string_view element) {
+  std::string key = WithPrefix(slot, generation, KeyTag::kElement, kVersionSize + element.size());
   PutBig64(&key, version);
   key.append(element);
+  return key;
+}
+
+std::string DeadVersionKey(uint16_t slot, uint32_t generation, uint64_t version) {
+  std::string key = WithPrefix(slot, generation, KeyTag::kDeadVersion, kVersionSize);
+  PutBig64(&key, version);
   return key;
 }
 
@@ -87,6 +75,16 @@ std::string ExpiryKey(uint16_t slot, uint32_t generation, uint64_t time_ms,
   PutBig64(&key, time_ms);
   key.append(user_key);
   return key;
+}
+
+std::string LibraryKey(std::string_view name) {
+  std::string key = WithPrefix(kNodeSlot, kNodeGeneration, KeyTag::kLibrary, name.size());
+  key.append(name);
+  return key;
+}
+
+std::string LibraryPrefix() {
+  return LibraryKey({});
 }
 
 std::string PrefixEnd(std::string_view prefix) {
@@ -123,6 +121,10 @@ Result<DecodedKey> DecodeKey(std::string_view key) {
   if ((decoded.generation == kMetaGeneration) != (decoded.tag == KeyTag::kSlotMeta)) {
     return NotAKey();
   }
+  // The node's own records, and nothing else, stand in its place.
+  if ((decoded.slot >= kNodeSlot) != (decoded.tag == KeyTag::kLibrary)) {
+    return NotAKey();
+  }
   switch (decoded.tag) {
     case KeyTag::kSlotMeta:
       return rest.empty() ? Result<DecodedKey>(decoded) : Result<DecodedKey>(NotAKey());
@@ -130,7 +132,17 @@ Result<DecodedKey> DecodeKey(std::string_view key) {
       decoded.user_key = rest;
       return decoded;
     case KeyTag::kElement:
-      KVS_RETURN_IF_ERROR(DecodeElementKey(rest, &decoded));
+      if (rest.size() < kVersionSize) {
+        return NotAKey();
+      }
+      decoded.version = DecodeBig64(rest.data());
+      decoded.element = rest.substr(kVersionSize);
+      return decoded;
+    case KeyTag::kDeadVersion:
+      if (rest.size() != kVersionSize) {
+        return NotAKey();
+      }
+      decoded.version = DecodeBig64(rest.data());
       return decoded;
     case KeyTag::kExpiry:
       if (rest.size() < kTimeSize) {
@@ -138,6 +150,12 @@ Result<DecodedKey> DecodeKey(std::string_view key) {
       }
       decoded.time_ms = DecodeBig64(rest.data());
       decoded.user_key = rest.substr(kTimeSize);
+      return decoded;
+    case KeyTag::kLibrary:
+      if (decoded.slot != kNodeSlot || decoded.generation != kNodeGeneration || rest.empty()) {
+        return NotAKey();
+      }
+      decoded.user_key = rest;
       return decoded;
   }
   return NotAKey();
@@ -180,13 +198,34 @@ Result<SlotMeta> DecodeSlotMeta(std::string_view value) {
   return meta;
 }
 
+std::string EncodeLibrary(std::string_view text) {
+  std::string value;
+  value.reserve(2 + text.size());
+  value.push_back(static_cast<char>(kLibraryFormat));
+  value.push_back(static_cast<char>(kLuaEngine));
+  value.append(text);
+  return value;
+}
+
+Result<std::string_view> DecodeLibrary(std::string_view value) {
+  uint8_t format = 0;
+  uint8_t engine = 0;
+  if (!GetFixed8(&value, &format) || !GetFixed8(&value, &engine)) {
+    return Status::Corruption("library record: too short");
+  }
+  if (format != kLibraryFormat || engine != kLuaEngine) {
+    return Status::Unsupported("library record: a format or engine of a newer release");
+  }
+  return value;
+}
+
 void AppendMetadata(const Metadata& metadata, std::string* out) {
   out->push_back(static_cast<char>(kMetadataFormat));
   out->push_back(static_cast<char>(metadata.type));
   out->push_back(static_cast<char>(metadata.encoding));
   PutFixed64(out, metadata.expire_at_ms);
   PutFixed64(out, metadata.version);
-  if (metadata.type != DataType::kString) {
+  if (metadata.type != DataType::kString || metadata.is_chunked()) {
     PutFixed64(out, metadata.count);
   }
   out->append(metadata.rest);
@@ -206,8 +245,13 @@ Result<Metadata> DecodeMetadata(std::string_view value) {
   metadata.expire_at_ms = DecodeFixed64(value.data() + 3);
   metadata.version = DecodeFixed64(value.data() + 11);
   value.remove_prefix(kStringHeaderSize);
-  if (metadata.type != DataType::kString && !GetFixed64(&value, &metadata.count)) {
+  const bool has_count = metadata.type != DataType::kString || metadata.is_chunked();
+  if (has_count && !GetFixed64(&value, &metadata.count)) {
     return Status::Corruption("metadata record: no element count");
+  }
+  if (metadata.is_chunked() && value != kStringChunksFormat) {
+    return value.empty() ? Status::Corruption("metadata record: no format of a string's chunks")
+                         : Status::Unsupported("metadata record: a string of a newer release");
   }
   metadata.rest = value;
   return metadata;

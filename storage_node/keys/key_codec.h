@@ -2,9 +2,9 @@
 //
 // Every key begins with its slot and the slot's generation, so a slot is one range of one engine
 // and is dropped by taking a new generation.  The numbers in keys are big-endian: byte order is
-// their order.  A user key is its metadata record (with a string's value inline); elements of
-// collections are records of their own under (key, version), so a new version hides all of the old
-// ones at once.
+// their order.  A user key is its metadata record (with a short string's value inline); elements of
+// collections, and the chunks of long strings, are records of their own under (key, version), so a
+// new version hides all of the old ones at once.
 //
 // Threads: pure functions, no state.
 // Owner:   the caller; decoded views point into the input.
@@ -27,7 +27,9 @@ enum class KeyTag : uint8_t {
   kElement = 'E',
   kMetadata = 'K',
   kSlotMeta = 'S',
+  kDeadVersion = 'V',
   kExpiry = 'X',
+  kLibrary = 'F',  // Of the node, not of a slot.
 };
 
 enum class DataType : uint8_t {
@@ -41,6 +43,10 @@ enum class DataType : uint8_t {
 
 // Slot, generation and tag.
 inline constexpr size_t kKeyPrefixSize = 2 + 4 + 1;
+// What belongs to the node as a whole stands behind all slots, under generation 1.  No command on
+// keys, sweeper or slot move comes there.
+inline constexpr uint16_t kNodeSlot = 0x4000;
+inline constexpr uint32_t kNodeGeneration = 1;
 // Slot meta stands under this generation; the generations of data begin with 1.
 inline constexpr uint32_t kMetaGeneration = 0;
 
@@ -49,13 +55,23 @@ void AppendKeyPrefix(uint16_t slot, uint32_t generation, KeyTag tag, std::string
 
 std::string SlotMetaKey(uint16_t slot);
 std::string MetadataKey(uint16_t slot, uint32_t generation, std::string_view user_key);
-// Returns what all elements of one version of a key begin with, and nothing else does.
-std::string ElementPrefix(uint16_t slot, uint32_t generation, std::string_view user_key,
-                          uint64_t version);
-std::string ElementKey(uint16_t slot, uint32_t generation, std::string_view user_key,
-                       uint64_t version, std::string_view element);
+// Returns what all elements of one version begin with, and nothing else does.
+std::string ElementPrefix(uint16_t slot, uint32_t generation, uint64_t version);
+std::string ElementKey(uint16_t slot, uint32_t generation, uint64_t version,
+                       std::string_view element);
+// Whether an engine key is that of an element.
+inline bool IsElementKey(std::string_view key) {
+  return key.size() >= kKeyPrefixSize &&
+         key[kKeyPrefixSize - 1] == static_cast<char>(KeyTag::kElement);
+}
+// Returns the key that tells the sweeper of a version whose elements nobody can see any more.
+std::string DeadVersionKey(uint16_t slot, uint32_t generation, uint64_t version);
 std::string ExpiryKey(uint16_t slot, uint32_t generation, uint64_t time_ms,
                       std::string_view user_key);
+
+// Returns the key of a library of functions, and what all of them begin with.
+std::string LibraryKey(std::string_view name);
+std::string LibraryPrefix();
 
 // Returns the smallest key after all that begin with `prefix`; "" if there is none (only 0xff).
 std::string PrefixEnd(std::string_view prefix);
@@ -67,8 +83,8 @@ struct DecodedKey {
   uint16_t slot = 0;
   uint32_t generation = 0;
   KeyTag tag = KeyTag::kMetadata;
-  std::string_view user_key = {};  // Not for kSlotMeta.
-  uint64_t version = 0;            // kElement only.
+  std::string_view user_key = {};  // kMetadata and kExpiry; kLibrary: its name.
+  uint64_t version = 0;            // kElement and kDeadVersion only.
   std::string_view element = {};   // kElement only.
   uint64_t time_ms = 0;            // kExpiry only.
 };
@@ -91,20 +107,33 @@ std::string EncodeSlotMeta(const SlotMeta& meta);
 // kCorruption: not slot meta; kUnsupported: of a newer release
 Result<SlotMeta> DecodeSlotMeta(std::string_view value);
 
+// The value of a library's record: what FUNCTION LOAD was given.
+std::string EncodeLibrary(std::string_view text);
+// Returns the text, which points into `value`.
+//   kCorruption: not a library; kUnsupported: of a newer release
+Result<std::string_view> DecodeLibrary(std::string_view value);
+
 // What is known about a user key.
 struct Metadata {
   DataType type = DataType::kString;
   uint8_t encoding = 0;       // Meaning depends on the type; 0 for strings.
   uint64_t expire_at_ms = 0;  // 0: never.
   uint64_t version = 0;
-  uint64_t count = 0;          // Of elements; not stored for strings.
+  // Of elements, or the length of a string that is in chunks; not stored for other strings.
+  uint64_t count = 0;
   std::string_view rest = {};  // A string's value, or what the type adds to the above.
+
+  // Whether it is a string whose value is in elements: see string_codec.h.
+  bool is_chunked() const { return type == DataType::kString && version != 0; }
 
   bool operator==(const Metadata&) const = default;
 };
 
 // Bytes before a string's value.
 inline constexpr size_t kStringHeaderSize = 1 + 1 + 1 + 8 + 8;
+
+// Bytes before what the type of a collection keeps.
+inline constexpr size_t kCollectionHeaderSize = kStringHeaderSize + 8;
 
 void AppendMetadata(const Metadata& metadata, std::string* out);
 // kCorruption: not a metadata record; kUnsupported: a format or type of a newer release

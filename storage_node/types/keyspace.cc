@@ -4,9 +4,12 @@
 
 #include "common/base/check.h"
 #include "common/slot/slot.h"
+#include "storage_node/keys/string_codec.h"
 
 namespace kvs {
 namespace {
+
+constexpr size_t kElementsAtOnce = 1000;  // That a copy reads before it writes them.
 
 bool IsExpired(uint64_t expire_at_ms, int64_t now_ms) {
   return expire_at_ms != kNoExpiry && expire_at_ms <= static_cast<uint64_t>(now_ms);
@@ -45,6 +48,9 @@ Result<KeyEntry> Keyspace::Find(std::string_view key) {
   KVS_ASSIGN_OR_RETURN(const Metadata metadata, DecodeMetadata(entry.record));
   entry.stored = true;
   entry.type = metadata.type;
+  entry.encoding = metadata.encoding;
+  entry.version = metadata.version;
+  entry.count = metadata.count;
   entry.expire_at_ms = metadata.expire_at_ms;
   entry.expired = IsExpired(metadata.expire_at_ms, NowMillis());
   if (entry.expired) {
@@ -53,8 +59,25 @@ Result<KeyEntry> Keyspace::Find(std::string_view key) {
   return entry;
 }
 
-Result<KeyEntry> Keyspace::FindString(std::string_view key) {
+Result<KeyEntry> Keyspace::FindTyped(std::string_view key, DataType type) {
   KVS_ASSIGN_OR_RETURN(KeyEntry entry, Find(key));
+  if (entry.exists() && entry.type != type) {
+    return Status::WrongType();
+  }
+  return entry;
+}
+
+Result<KeyEntry> Keyspace::FindToRead(std::string_view key) {
+  KVS_ASSIGN_OR_RETURN(KeyEntry entry, Find(key));
+  if (!entry.exists() || !entry.is_chunked() || txn_->Holds(key)) {
+    return entry;
+  }
+  txn_->Lock(key);
+  return Find(key);
+}
+
+Result<KeyEntry> Keyspace::FindString(std::string_view key) {
+  KVS_ASSIGN_OR_RETURN(KeyEntry entry, FindToRead(key));
   if (entry.exists() && entry.type != DataType::kString) {
     return Status::WrongType();
   }
@@ -73,8 +96,8 @@ uint64_t Keyspace::StoredBytes(const KeyEntry& entry) const {
     return 0;
   }
   const uint32_t generation = GenerationOf(entry);
-  const uint64_t bytes =
-      MetadataKey(entry.slot, generation, entry.key).size() + entry.record.size();
+  const uint64_t bytes = MetadataKey(entry.slot, generation, entry.key).size() +
+                         entry.record.size() + (entry.is_chunked() ? entry.count : 0);
   return entry.expire_at_ms == kNoExpiry
              ? bytes
              : bytes + ExpiryKey(entry.slot, generation, entry.expire_at_ms, entry.key).size();
@@ -82,12 +105,22 @@ uint64_t Keyspace::StoredBytes(const KeyEntry& entry) const {
 
 void Keyspace::PutString(KeyEntry* entry, std::string_view value, uint64_t expire_at_ms) {
   KVS_CHECK(entry->key.size() <= kMaxKeySize);
-  std::string record;
-  record.reserve(kStringHeaderSize + value.size());
-  // A string has no elements that a version would tell apart.
-  AppendMetadata({.type = DataType::kString, .expire_at_ms = expire_at_ms, .rest = value}, &record);
-  entry->type = DataType::kString;
-  PutRecord(entry, std::move(record), expire_at_ms);
+  PutRecord(entry, {.type = DataType::kString, .expire_at_ms = expire_at_ms, .rest = value});
+}
+
+void Keyspace::PutChunkedString(KeyEntry* entry, uint64_t version, uint64_t size) {
+  KVS_CHECK(entry->key.size() <= kMaxKeySize && version != 0);
+  PutRecord(entry, {.type = DataType::kString,
+                    .expire_at_ms = entry->exists() ? entry->expire_at_ms : kNoExpiry,
+                    .version = version,
+                    .count = size,
+                    .rest = kStringChunksFormat});
+}
+
+void Keyspace::PutCollection(KeyEntry* entry, Metadata metadata, Notice notice) {
+  KVS_CHECK(entry->key.size() <= kMaxKeySize && metadata.type != DataType::kString);
+  metadata.expire_at_ms = entry->exists() ? entry->expire_at_ms : kNoExpiry;
+  PutRecord(entry, metadata, notice);
 }
 
 void Keyspace::SetExpiry(KeyEntry* entry, uint64_t expire_at_ms) {
@@ -95,22 +128,96 @@ void Keyspace::SetExpiry(KeyEntry* entry, uint64_t expire_at_ms) {
   Result<Metadata> metadata = DecodeMetadata(entry->record);
   KVS_CHECK(metadata.ok());  // Find() has decoded the same bytes.
   metadata->expire_at_ms = expire_at_ms;
-  std::string record;
-  record.reserve(entry->record.size());
-  AppendMetadata(*metadata, &record);
-  PutRecord(entry, std::move(record), expire_at_ms);
+  PutRecord(entry, *metadata);
 }
 
-void Keyspace::PutRecord(KeyEntry* entry, std::string record, uint64_t expire_at_ms) {
+void Keyspace::PutRecord(KeyEntry* entry, const Metadata& metadata, Notice notice) {
+  std::string record;
+  record.reserve(kCollectionHeaderSize + metadata.rest.size());
+  AppendMetadata(metadata, &record);
   txn_->Put(entry->slot, MetadataKey(entry->slot, GenerationOf(*entry), entry->key), record);
-  MoveExpiry(*entry, expire_at_ms);
+  if (notice == Notice::kAll) {
+    txn_->NoteChange(entry->slot, entry->key, KeyChange::kWritten);
+  } else if (notice == Notice::kWaiters) {
+    txn_->OfferKey(entry->key);
+  }
+  if (entry->expired) {
+    txn_->NoteEvent(KeyEventKind::kExpired, "expired", entry->key);
+  }
+  if (!entry->exists()) {
+    txn_->NoteMade(entry->key);
+  }
+  MoveExpiry(*entry, metadata.expire_at_ms);
   if (!entry->stored) {
     txn_->AddKeys(entry->slot, 1);
+  } else if (entry->version != metadata.version) {
+    DropElements(*entry, entry->version);
   }
   ForgetExpired(entry);
-  entry->record = std::move(record);
-  entry->expire_at_ms = expire_at_ms;
+  entry->record = std::move(record);  // What metadata.rest may have pointed into goes.
+  entry->type = metadata.type;
+  entry->encoding = metadata.encoding;
+  entry->version = metadata.version;
+  entry->count = metadata.count;
+  entry->expire_at_ms = metadata.expire_at_ms;
   entry->stored = true;
+}
+
+void Keyspace::DropElements(const KeyEntry& entry, uint64_t version) {
+  if (version != 0) {
+    txn_->Put(entry.slot, DeadVersionKey(entry.slot, GenerationOf(entry), version), {});
+    txn_->NoteDeadVersion(entry.slot);
+  }
+}
+
+Status Keyspace::Rename(KeyEntry* source, KeyEntry* target) {
+  if (source->version != 0 && source->slot != target->slot) {
+    KVS_RETURN_IF_ERROR(Copy(*source, target));
+  } else {
+    const Result<Metadata> metadata = DecodeMetadata(source->record);
+    KVS_CHECK(metadata.ok());  // Find() has decoded the same bytes.
+    PutRecord(target, *metadata);
+    source->version = 0;  // The elements are the target's.
+  }
+  Delete(source);
+  return Status::Ok();
+}
+
+Status Keyspace::Copy(const KeyEntry& source, KeyEntry* target) {
+  KVS_CHECK(source.exists() && target->key.size() <= kMaxKeySize);
+  Result<Metadata> metadata = DecodeMetadata(source.record);
+  KVS_CHECK(metadata.ok());
+  if (metadata->version != 0) {
+    metadata->version = txn_->NewVersion(target->slot);
+    Status status = CopyElements(source, *target, metadata->version);
+    if (!status.ok()) {
+      DropElements(*target, metadata->version);  // As many as there are.
+      return status;
+    }
+  }
+  PutRecord(target, *metadata);
+  return Status::Ok();
+}
+
+Status Keyspace::CopyElements(const KeyEntry& source, const KeyEntry& target, uint64_t version) {
+  const std::string from = ElementPrefix(source.slot, GenerationOf(source), source.version);
+  std::vector<std::pair<std::string, std::string>> elements;
+  std::string lower = from;
+  do {
+    elements.clear();
+    KVS_ASSIGN_OR_RETURN(TxnIterator it,
+                         txn_->NewElementIterator(source.slot, lower, PrefixEnd(from)));
+    for (it.SeekToFirst(); it.Valid() && elements.size() < kElementsAtOnce; it.Next()) {
+      elements.emplace_back(it.key(), it.value());
+    }
+    KVS_RETURN_IF_ERROR(it.status());
+    for (const auto& [key, value] : elements) {
+      const std::string_view name = std::string_view(key).substr(from.size());
+      txn_->Put(target.slot, ElementKey(target.slot, GenerationOf(target), version, name), value);
+    }
+    lower = elements.empty() ? lower : elements.back().first + '\0';
+  } while (elements.size() == kElementsAtOnce);
+  return Status::Ok();
 }
 
 void Keyspace::Delete(KeyEntry* entry) {
@@ -118,10 +225,20 @@ void Keyspace::Delete(KeyEntry* entry) {
     return;
   }
   txn_->Delete(entry->slot, MetadataKey(entry->slot, GenerationOf(*entry), entry->key));
+  txn_->NoteChange(entry->slot, entry->key,
+                   entry->expired ? KeyChange::kGone : KeyChange::kWritten);
+  if (entry->expired) {
+    txn_->NoteEvent(KeyEventKind::kExpired, "expired", entry->key);
+  } else {
+    txn_->NoteRemoved(entry->key);
+  }
+  DropElements(*entry, entry->version);
   MoveExpiry(*entry, kNoExpiry);
   txn_->AddKeys(entry->slot, -1);
   ForgetExpired(entry);
   entry->record.clear();
+  entry->version = 0;
+  entry->count = 0;
   entry->expire_at_ms = kNoExpiry;
   entry->stored = false;
 }
@@ -154,7 +271,9 @@ void Keyspace::ForgetExpired(KeyEntry* entry) {
 }
 
 Result<bool> DeleteIfExpired(Txn* txn, std::string_view key) {
-  txn->Lock(key);
+  if (!txn->Lock(key)) {
+    return false;  // Whoever holds it, or the sweeper, comes by again.
+  }
   std::vector<std::string> expired_keys;
   Keyspace keyspace(txn, &expired_keys);
   KVS_ASSIGN_OR_RETURN(KeyEntry entry, keyspace.Find(key));

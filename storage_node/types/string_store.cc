@@ -5,15 +5,14 @@
 
 #include "common/base/check.h"
 #include "common/base/strings.h"
+#include "storage_node/types/string_change.h"
 
 namespace kvs {
 namespace {
 
-// The longest string that Redis keeps in one allocation with its object.
-constexpr size_t kMaxEmbeddedSize = 44;
-
-std::string_view ValueOf(const KeyEntry& entry) {
-  return entry.exists() ? entry.value() : std::string_view();
+// What is in chunks is too long for a number, so nobody reads it to see that.
+bool IsText(const KeyEntry& entry) {
+  return entry.exists() && entry.is_chunked();
 }
 
 uint64_t ExpiryOf(const KeyEntry& entry) {
@@ -22,27 +21,19 @@ uint64_t ExpiryOf(const KeyEntry& entry) {
 
 }  // namespace
 
-std::string_view StringRange(std::string_view value, int64_t start, int64_t end) {
-  const auto size = static_cast<int64_t>(value.size());
+StringPart StringRange(size_t size, int64_t start, int64_t end) {
+  const auto total = static_cast<int64_t>(size);
   // Without this a range that is the wrong way round could become right by the clamping below.
   if (start < 0 && end < 0 && start > end) {
     return {};
   }
-  start = std::max<int64_t>(start < 0 ? size + start : start, 0);
-  end = std::max<int64_t>(end < 0 ? size + end : end, 0);
-  end = std::min(end, size - 1);
+  start = std::max<int64_t>(start < 0 ? total + start : start, 0);
+  end = std::max<int64_t>(end < 0 ? total + end : end, 0);
+  end = std::min(end, total - 1);
   if (start > end) {
     return {};
   }
-  return value.substr(static_cast<size_t>(start), static_cast<size_t>(end - start + 1));
-}
-
-std::string_view StringEncoding(std::string_view value) {
-  int64_t number = 0;
-  if (ParseInt64(value, &number)) {
-    return "int";
-  }
-  return value.size() <= kMaxEmbeddedSize ? "embstr" : "raw";
+  return {static_cast<uint64_t>(start), static_cast<uint64_t>(end - start + 1)};
 }
 
 Result<KeyEntry> StringStore::FindToChange(std::string_view key) {
@@ -60,39 +51,30 @@ Status StringStore::CheckSize(uint64_t size) const {
 }
 
 Result<size_t> StringStore::Append(std::string_view key, std::string_view suffix) {
-  KVS_ASSIGN_OR_RETURN(KeyEntry entry, FindToChange(key));
-  const std::string_view old = ValueOf(entry);
-  KVS_RETURN_IF_ERROR(CheckSize(old.size() + suffix.size()));
-  std::string value;
-  value.reserve(old.size() + suffix.size());
-  value.append(old).append(suffix);
-  keyspace_->PutString(&entry, value, ExpiryOf(entry));
-  return value.size();
+  KVS_ASSIGN_OR_RETURN(StringChange change, StringChange::Open(keyspace_, key));
+  KVS_RETURN_IF_ERROR(CheckSize(change.size() + suffix.size()));
+  KVS_RETURN_IF_ERROR(change.Write(change.size(), suffix));
+  change.Save();
+  return change.size();
 }
 
 Result<size_t> StringStore::SetRange(std::string_view key, int64_t offset, std::string_view part) {
   KVS_CHECK(offset >= 0);
-  KVS_ASSIGN_OR_RETURN(KeyEntry entry, FindToChange(key));
-  const std::string_view old = ValueOf(entry);
+  KVS_ASSIGN_OR_RETURN(StringChange change, StringChange::Open(keyspace_, key));
   if (part.empty()) {
-    return old.size();
+    return change.size();
   }
   // Neither addend is above 2^63, so the sum of both fits.
-  const uint64_t end = static_cast<uint64_t>(offset) + part.size();
-  KVS_RETURN_IF_ERROR(CheckSize(end));
-  std::string value;
-  value.reserve(std::max<size_t>(old.size(), end));
-  value.append(old);
-  value.resize(std::max<size_t>(old.size(), end));
-  value.replace(static_cast<size_t>(offset), part.size(), part);
-  keyspace_->PutString(&entry, value, ExpiryOf(entry));
-  return value.size();
+  KVS_RETURN_IF_ERROR(CheckSize(static_cast<uint64_t>(offset) + part.size()));
+  KVS_RETURN_IF_ERROR(change.Write(static_cast<uint64_t>(offset), part));
+  change.Save();
+  return change.size();
 }
 
 Result<int64_t> StringStore::IncrBy(std::string_view key, int64_t increment) {
   KVS_ASSIGN_OR_RETURN(KeyEntry entry, FindToChange(key));
   int64_t value = 0;
-  if (entry.exists() && !ParseInt64(entry.value(), &value)) {
+  if (IsText(entry) || (entry.exists() && !ParseInt64(entry.value(), &value))) {
     return Status::InvalidArgument("value is not an integer or out of range");
   }
   int64_t sum = 0;
@@ -107,7 +89,7 @@ Result<std::string> StringStore::IncrByFloat(std::string_view key, std::string_v
   KVS_ASSIGN_OR_RETURN(KeyEntry entry, FindToChange(key));
   long double value = 0;
   long double addend = 0;
-  if ((entry.exists() && !ParseLongDouble(entry.value(), &value)) ||
+  if (IsText(entry) || (entry.exists() && !ParseLongDouble(entry.value(), &value)) ||
       !ParseLongDouble(increment, &addend)) {
     return Status::InvalidArgument("value is not a valid float");
   }

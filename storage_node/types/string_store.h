@@ -20,13 +20,14 @@ namespace kvs {
 // No command makes a string longer than this, the largest argument that a client can send.
 inline constexpr size_t kMaxStringSize = size_t{512} << 20;
 
-// Returns the part of `value` from `start` to `end`, both included and from the end if negative.
-// What lies outside the string is left out.
-std::string_view StringRange(std::string_view value, int64_t start, int64_t end);
+struct StringPart {
+  uint64_t first = 0;
+  uint64_t count = 0;
+};
 
-// Returns how Redis would hold a string that was set to `value`, in the words of OBJECT ENCODING:
-// "int" for an integer, "embstr" up to 44 bytes, else "raw".
-std::string_view StringEncoding(std::string_view value);
+// Returns the part of a string of that size from `start` to `end`, both included and from the end
+// if negative.  What lies outside the string is left out.
+StringPart StringRange(size_t size, int64_t start, int64_t end);
 
 class StringStore {
  public:

@@ -65,6 +65,21 @@ class SweeperTest : public testing::Test {
       ASSERT_TRUE(store_->pipeline().HandOver(i).ok());
     }
   }
+  // Leaves ten records of a dead generation in the engine of the slot, which it returns.
+  uint16_t FlushTen() {
+    for (int i = 0; i < 10; ++i) {
+      Put("{t}" + std::to_string(i), 0);
+    }
+    Flush(Slot("{t}"));
+    HandOver();
+    return Slot("{t}");
+  }
+  // Lets the sweeper come by every slot.
+  static void SweepAll(Sweeper* sweeper) {
+    for (int i = 0; i < kNodeSlotCount / 2048; ++i) {
+      ASSERT_TRUE(sweeper->RunSlice(1000).ok());
+    }
+  }
   int64_t Now() const { return clock_.WallMillis(); }
   static uint16_t Slot(const std::string& key) { return static_cast<uint16_t>(SlotOf(key)); }
   // The engine keys of generations that do not live any more.
@@ -203,6 +218,74 @@ TEST_F(SweeperTest, DeadGenerationsGoInBatchesAndAreForgottenAtTheEnd) {
   EXPECT_EQ(sweeper.stats().dead_records, 12U);
   std::string value;
   EXPECT_TRUE(store_->Get(slot, MetadataKey(slot, 3, "{t}alive"), &value).ok());
+}
+
+// A clock of which each look takes a while, as if it took that long to pass what was removed.
+class SlowClock : public ManualClock {
+ public:
+  int64_t MonotonicMicros() const override {
+    return ManualClock::MonotonicMicros() + looks_++ * step;
+  }
+  int64_t step = 0;
+
+ private:
+  mutable int64_t looks_ = 0;
+};
+
+TEST_F(SweeperTest, TheEndsOfAGapStayUntilItIsSoonPassed) {
+  const uint16_t slot = FlushTen();
+  SlowClock clock;
+  clock.step = 1'000'000;
+  Sweeper sweeper(store_.get(), &clock);
+
+  EXPECT_EQ(*sweeper.SweepDeadGenerations(slot, 5), 5U);
+  EXPECT_EQ(*sweeper.SweepDeadGenerations(slot, 5), 3U);
+  EXPECT_EQ(CountDeadRecords(slot), 2U);
+  EXPECT_EQ(store_->slots().dead_generations(slot).size(), 1U);
+
+  // Not tried again at once,
+  clock.step = 0;
+  SweepAll(&sweeper);
+  EXPECT_EQ(CountDeadRecords(slot), 2U);
+  // ...but after a while,
+  clock.AdvanceMicros(60'000'000);
+  SweepAll(&sweeper);
+  EXPECT_EQ(CountDeadRecords(slot), 0U);
+  EXPECT_TRUE(store_->slots().dead_generations(slot).empty());
+  EXPECT_EQ(sweeper.stats().dead_records, 10U);
+}
+
+// As after a reopen of the engine, which forgets what it was told last.
+TEST_F(SweeperTest, WhatComesBackBehindTheSweepIsFoundAgain) {
+  const uint16_t slot = FlushTen();
+  Sweeper sweeper(store_.get(), &clock_);
+  ASSERT_EQ(*sweeper.SweepDeadGenerations(slot, 5), 5U);
+  Engine* const engine = store_->engines().ForSlot(slot);
+  const std::string back = GenerationLower(slot, 1) + "K{t}1";
+  const EngineOp op = {.key = back, .value = "v"};
+  ASSERT_TRUE(engine->Apply({&op, 1}, engine->AppliedLsn() + 1).ok());
+
+  EXPECT_EQ(sweeper.SweepDeadGenerations(slot, 5).status().code(), Code::kBusy);
+  EXPECT_FALSE(store_->slots().dead_generations(slot).empty());
+  SweepAll(&sweeper);
+
+  EXPECT_EQ(CountDeadRecords(slot), 0U);
+  EXPECT_TRUE(store_->slots().dead_generations(slot).empty());
+}
+
+TEST_F(SweeperTest, WhatDiesBehindAGapIsSweptAtOnce) {
+  const uint16_t slot = FlushTen();
+  SlowClock clock;
+  clock.step = 1'000'000;
+  Sweeper sweeper(store_.get(), &clock);
+  ASSERT_EQ(*sweeper.SweepDeadGenerations(slot, 100), 8U);
+  Put("{t}next", 0);
+  Flush(slot);
+  HandOver();
+  clock.step = 0;
+  SweepAll(&sweeper);
+  EXPECT_EQ(CountDeadRecords(slot), 0U);
+  EXPECT_TRUE(store_->slots().dead_generations(slot).empty());
 }
 
 TEST_F(SweeperTest, DeadRecordsThatTheEngineNeverGotAreDropped) {

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
@@ -23,6 +24,16 @@ class SweeperThread {
   SweeperThread(Store* store, Clock* clock) : store_(store), sweeper_(store, clock) {}
   ~SweeperThread() { Stop(); }
 
+  // As Sweeper::set_on_expired(), in the sweeper's thread.  REQUIRES: not started
+  void set_on_expired(Sweeper::OnExpired on_expired) {
+    sweeper_.set_on_expired(std::move(on_expired));
+  }
+
+  // REQUIRES: before Start()
+  void set_event_sink(Sweeper::EventSink sink) { sweeper_.set_event_sink(std::move(sink)); }
+  void set_tracked_sink(const std::atomic<size_t>* tracking, Sweeper::TrackedSink sink) {
+    sweeper_.set_tracked_sink(tracking, std::move(sink));
+  }
   void Start();
   // Returns when the slice that runs has ended.  The thread may be started again.
   void Stop() KVS_EXCLUDES(mu_);
