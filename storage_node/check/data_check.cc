@@ -5,15 +5,24 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <tuple>
 #include <utility>
 
+#include "common/base/check.h"
 #include "common/base/file.h"
 #include "common/base/strings.h"
 #include "storage_node/binlog/binlog_reader.h"
 #include "storage_node/binlog/binlog_recovery.h"
 #include "storage_node/cache/record_cache.h"
+#include "storage_node/check/list_audit.h"
+#include "storage_node/check/set_audit.h"
+#include "storage_node/check/stream_audit.h"
+#include "storage_node/check/string_audit.h"
+#include "storage_node/check/zset_audit.h"
 #include "storage_node/commit/data_dir.h"
 #include "storage_node/commit/slot_table.h"
 #include "storage_node/commit/store.h"
@@ -29,7 +38,38 @@ constexpr size_t kBlockCacheBytes = size_t{8} << 20;
 struct Expiry {
   uint64_t time_ms = 0;
   std::string key;
-  auto operator<=>(const Expiry&) const = default;
+  bool operator==(const Expiry& other) const {
+    return time_ms == other.time_ms && key == other.key;
+  }
+  bool operator<(const Expiry& other) const {
+    return std::tie(time_ms, key) < std::tie(other.time_ms, other.key);
+  }
+};
+
+// A part of what another iterator sees, which stays where it is afterwards.
+class BorrowedIterator : public EngineIterator {
+ public:
+  // REQUIRES: `all` has no range of its own, and outlives this
+  BorrowedIterator(EngineIterator* all, EngineRange range) : all_(all), range_(std::move(range)) {}
+
+  bool Valid() const override {
+    return all_->Valid() && all_->key() >= range_.lower &&
+           (range_.upper.empty() || all_->key() < range_.upper);
+  }
+  void SeekToFirst() override { Seek(range_.lower); }
+  void SeekToLast() override { KVS_CHECK(false); }  // Nobody walks backward here.
+  void Seek(std::string_view target) override {
+    all_->Seek(std::max<std::string_view>(target, range_.lower));
+  }
+  void Next() override { all_->Next(); }
+  void Prev() override { KVS_CHECK(false); }
+  std::string_view key() const override { return all_->key(); }
+  std::string_view value() const override { return all_->value(); }
+  Status status() const override { return all_->status(); }
+
+ private:
+  EngineIterator* const all_;
+  const EngineRange range_;
 };
 
 class DataChecker {
@@ -37,6 +77,7 @@ class DataChecker {
   explicit DataChecker(const DataDir& dir)
       : dir_(dir),
         engines_(static_cast<size_t>(dir.instance_count())),
+        probes_(static_cast<size_t>(dir.instance_count())),
         fresh_({.instance_count = dir.instance_count(), .clean_bytes = 0}) {}
 
   DataCheckReport Run() {
@@ -61,6 +102,21 @@ class DataChecker {
     uint64_t expires = 0;
     std::vector<Expiry> wanted;  // By the metadata records.
     std::vector<Expiry> index;
+    std::map<uint64_t, uint64_t> elements;        // Element records by version.
+    std::map<uint64_t, std::string> collections;  // Keys by the version of their elements.
+    // By version, whosever elements they are,
+    std::map<uint64_t, ZSetAudit> zset_audits;
+    std::map<uint64_t, ListAudit> list_audits;
+    std::map<uint64_t, SetAudit> set_audits;
+    std::map<uint64_t, StreamAudit> stream_audits;
+    std::map<uint64_t, StringAudit> string_audits;
+    // ...and what the keys tell.
+    std::map<uint64_t, std::pair<uint64_t, ZSetHeader>> sorted_sets;
+    std::map<uint64_t, std::pair<uint64_t, ListHeader>> lists;
+    std::map<uint64_t, std::pair<uint64_t, StreamHeader>> streams;
+    std::map<uint64_t, std::pair<uint64_t, uint8_t>> sets;
+    std::map<uint64_t, uint64_t> strings;  // The lengths of those in chunks.
+    std::set<uint64_t> dead_versions;
   };
 
   template <typename... Args>
@@ -77,6 +133,14 @@ class DataChecker {
   Engine* EngineFor(uint16_t slot) { return engines_[static_cast<size_t>(InstanceOf(slot))].get(); }
 
   void OpenEngines();
+  // Whether the slot's instance has a key in the range, or may have one as far as can be read.
+  // Asked in the order of the keys, so that no block is read twice for the slots in front of its
+  // keys.
+  bool MayHave(uint16_t slot, const EngineRange& range);
+  // Returns an iterator of the slot's range: a part of the instance's one as long as that has met
+  // no damage, which it would tell of at every slot behind.
+  Result<std::unique_ptr<EngineIterator>> IterateSlot(uint16_t slot, const EngineRange& range);
+  Status GetRecord(uint16_t slot, const std::string& key, std::string* value);
   bool CheckLog();
   void LoadFresh();
   Status ReplayInto(RecordCache* fresh);
@@ -86,12 +150,27 @@ class DataChecker {
   void CheckMetadata(const DecodedKey& key, std::string_view value, SlotFindings* findings);
   void CompareSlot(uint16_t slot, SlotFindings* findings);
   void CompareIndex(uint16_t slot, SlotFindings* findings);
+  void CompareVersions(uint16_t slot, const SlotFindings& findings);
+  void CheckSortedSet(const DecodedKey& key, const Metadata& metadata, SlotFindings* findings);
+  void CheckSet(const DecodedKey& key, const Metadata& metadata, SlotFindings* findings);
+  void CheckList(const DecodedKey& key, const Metadata& metadata, SlotFindings* findings);
+  void CheckStream(const DecodedKey& key, const Metadata& metadata, SlotFindings* findings);
+  // Compares what the elements are with what their keys tell.
+  template <typename Audit, typename Told>
+  void CompareTyped(uint16_t slot, const SlotFindings& findings, std::string_view type,
+                    const std::map<uint64_t, Audit>& audits,
+                    const std::map<uint64_t, std::pair<uint64_t, Told>>& all_told);
+  void CompareStrings(uint16_t slot, const SlotFindings& findings);
   void CheckGapBehind(uint16_t slot);
+  void CheckGap(uint16_t slot, const EngineRange& gap);
+  // What the node has beside its slots.
+  void CheckLibraries();
 
   const DataDir& dir_;
   DataCheckReport report_;
-  std::vector<std::unique_ptr<Engine>> engines_;  // nullptr: cannot be opened.
-  RecordCache fresh_;                             // What a start would replay.
+  std::vector<std::unique_ptr<Engine>> engines_;         // nullptr: cannot be opened.
+  std::vector<std::unique_ptr<EngineIterator>> probes_;  // Of each engine: see MayHave().
+  RecordCache fresh_;                                    // What a start would replay.
 };
 
 void DataChecker::OpenEngines() {
@@ -110,6 +189,53 @@ void DataChecker::OpenEngines() {
     }
     engines_[static_cast<size_t>(i)] = *std::move(engine);
   }
+}
+
+// A string of hundreds of megabytes is one block, which a fresh iterator reads to find the first
+// key at or behind a place, and thousands of empty slots may lie in front of it.
+bool DataChecker::MayHave(uint16_t slot, const EngineRange& range) {
+  std::unique_ptr<EngineIterator>& probe = probes_[static_cast<size_t>(InstanceOf(slot))];
+  if (probe == nullptr) {
+    Result<std::unique_ptr<EngineIterator>> made =
+        EngineFor(slot)->NewIterator({.fill_cache = false});
+    if (!made.ok()) {
+      return true;  // Who looks closer says why.
+    }
+    probe = *std::move(made);
+    probe->SeekToFirst();
+  }
+  if (range.lower.empty()) {
+    probe->SeekToFirst();
+  } else if (probe->Valid() && probe->key() < range.lower) {
+    probe->Seek(range.lower);
+  }
+  if (!probe->status().ok()) {
+    return true;
+  }
+  return probe->Valid() && (range.upper.empty() || probe->key() < range.upper);
+}
+
+Result<std::unique_ptr<EngineIterator>> DataChecker::IterateSlot(uint16_t slot,
+                                                                 const EngineRange& range) {
+  EngineIterator* const probe = probes_[static_cast<size_t>(InstanceOf(slot))].get();
+  if (probe != nullptr && probe->status().ok()) {
+    return std::unique_ptr<EngineIterator>(std::make_unique<BorrowedIterator>(probe, range));
+  }
+  return EngineFor(slot)->NewIterator({.range = range, .fill_cache = false});
+}
+
+// Reads a key that no key of the slot stands in front of.
+Status DataChecker::GetRecord(uint16_t slot, const std::string& key, std::string* value) {
+  const bool may_have = MayHave(slot, {key, key + '\0'});
+  const std::unique_ptr<EngineIterator>& probe = probes_[static_cast<size_t>(InstanceOf(slot))];
+  if (probe == nullptr || !probe->status().ok()) {
+    return EngineFor(slot)->Get(key, value);
+  }
+  if (!may_have) {
+    return Status::NotFound();
+  }
+  value->assign(probe->value());
+  return Status::Ok();
 }
 
 // Returns whether the log can be replayed.
@@ -177,7 +303,7 @@ std::optional<SlotMeta> DataChecker::ReadSlotMeta(uint16_t slot) {
   std::string value;
   RecordCache::Ticket ticket;
   if (fresh_.Get(slot, key, &value, &ticket) != RecordCache::Found::kValue) {
-    const Status status = EngineFor(slot)->Get(key, &value);
+    const Status status = GetRecord(slot, key, &value);
     if (status.code() == Code::kNotFound) {
       return SlotMeta();
     }
@@ -195,16 +321,18 @@ std::optional<SlotMeta> DataChecker::ReadSlotMeta(uint16_t slot) {
 }
 
 void DataChecker::CheckSlot(uint16_t slot) {
+  const std::string lower = GenerationLower(slot, kMetaGeneration);
+  const std::string upper = PrefixEnd(lower.substr(0, sizeof(slot)));
+  if (!MayHave(slot, {lower, upper}) && fresh_.FreshRange(slot, lower, upper).empty()) {
+    return;
+  }
   const std::optional<SlotMeta> meta = ReadSlotMeta(slot);
   if (!meta.has_value()) {
     return;
   }
   SlotFindings findings;
   findings.meta = *meta;
-  const std::string lower = GenerationLower(slot, kMetaGeneration);
-  const std::string upper = PrefixEnd(lower.substr(0, sizeof(slot)));
-  Result<std::unique_ptr<EngineIterator>> engine =
-      EngineFor(slot)->NewIterator({.range = {lower, upper}, .fill_cache = false});
+  Result<std::unique_ptr<EngineIterator>> engine = IterateSlot(slot, {lower, upper});
   if (!engine.ok()) {
     Problem("slot {}: {}", slot, engine.status().message());
     return;
@@ -249,10 +377,18 @@ void DataChecker::CheckRecord(uint16_t slot, const MergedIterator& it, SlotFindi
       findings->index.push_back({key->time_ms, std::string(key->user_key)});
       return;
     case KeyTag::kElement:
-      Problem("{}: slot {}: key {} has an element, and no type of this release has any",
-              EnginePath(InstanceOf(slot)), slot, QuoteForLog(key->user_key));
+      ++findings->elements[key->version];
+      findings->zset_audits[key->version].Add(key->element, it.value());
+      findings->list_audits[key->version].Add(key->element, it.value());
+      findings->set_audits[key->version].Add(key->element, it.value());
+      findings->stream_audits[key->version].Add(key->element, it.value());
+      findings->string_audits[key->version].Add(key->element, it.value());
+      return;
+    case KeyTag::kDeadVersion:
+      findings->dead_versions.insert(key->version);
       return;
     case KeyTag::kSlotMeta:
+    case KeyTag::kLibrary:  // No slot has one.
       return;
   }
 }
@@ -267,9 +403,121 @@ void DataChecker::CheckMetadata(const DecodedKey& key, std::string_view value,
             QuoteForLog(key.user_key), metadata.status().message());
     return;
   }
+  if (metadata->version != 0) {
+    const auto [other, is_new] = findings->collections.emplace(metadata->version, key.user_key);
+    if (!is_new) {
+      Problem("slot {}: keys {} and {} have the same version {}", key.slot,
+              QuoteForLog(other->second), QuoteForLog(key.user_key), metadata->version);
+    }
+  }
+  if (metadata->is_chunked()) {
+    findings->strings[metadata->version] = metadata->count;
+  }
+  if (metadata->type == DataType::kZSet) {
+    CheckSortedSet(key, *metadata, findings);
+  }
+  if (metadata->type == DataType::kSet) {
+    CheckSet(key, *metadata, findings);
+  }
+  if (metadata->type == DataType::kList) {
+    CheckList(key, *metadata, findings);
+  }
+  if (metadata->type == DataType::kStream) {
+    CheckStream(key, *metadata, findings);
+  }
   if (metadata->expire_at_ms != 0) {
     ++report_.expires;
     findings->wanted.push_back({metadata->expire_at_ms, std::string(key.user_key)});
+  }
+}
+
+void DataChecker::CheckSortedSet(const DecodedKey& key, const Metadata& metadata,
+                                 SlotFindings* findings) {
+  const Result<ZSetHeader> header = DecodeZSetHeader(
+      metadata.version != 0 ? metadata.rest : metadata.rest.substr(0, kZSetHeaderSize));
+  if (!header.ok()) {
+    Problem("slot {}: sorted set {}: {}", key.slot, QuoteForLog(key.user_key),
+            header.status().message());
+    return;
+  }
+  if (metadata.version != 0) {
+    findings->sorted_sets[metadata.version] = {metadata.count, *header};
+    return;
+  }
+  const std::string verdict =
+      ZSetAudit::VerdictOfPacked(metadata.rest.substr(kZSetHeaderSize), metadata.count);
+  if (!verdict.empty()) {
+    Problem("slot {}: sorted set {} {}", key.slot, QuoteForLog(key.user_key), verdict);
+  }
+}
+
+void DataChecker::CheckList(const DecodedKey& key, const Metadata& metadata,
+                            SlotFindings* findings) {
+  if (metadata.rest.size() < kListHeaderSize) {
+    Problem("slot {}: list {} has no header", key.slot, QuoteForLog(key.user_key));
+    return;
+  }
+  const ListHeader header = DecodeListHeader(metadata.rest.substr(0, kListHeaderSize));
+  if (metadata.version != 0) {
+    findings->lists[metadata.version] = {metadata.count, header};
+    return;
+  }
+  const std::string verdict =
+      ListAudit::VerdictOfPacked(metadata.rest.substr(kListHeaderSize), metadata.count, header);
+  if (!verdict.empty()) {
+    Problem("slot {}: list {} {}", key.slot, QuoteForLog(key.user_key), verdict);
+  }
+}
+
+void DataChecker::CheckStream(const DecodedKey& key, const Metadata& metadata,
+                              SlotFindings* findings) {
+  if (metadata.rest.size() < kStreamHeaderSize) {
+    Problem("slot {}: stream {} has no header", key.slot, QuoteForLog(key.user_key));
+    return;
+  }
+  const Result<StreamHeader> header =
+      DecodeStreamHeader(metadata.rest.substr(0, kStreamHeaderSize));
+  if (!header.ok()) {
+    Problem("slot {}: stream {}: {}", key.slot, QuoteForLog(key.user_key),
+            header.status().message());
+    return;
+  }
+  if (metadata.version != 0) {
+    findings->streams[metadata.version] = {metadata.count, *header};
+    return;
+  }
+  const std::string verdict = StreamAudit::VerdictOfPacked(metadata.rest.substr(kStreamHeaderSize),
+                                                           metadata.count, *header);
+  if (!verdict.empty()) {
+    Problem("slot {}: stream {} {}", key.slot, QuoteForLog(key.user_key), verdict);
+  }
+}
+
+template <typename Audit, typename Told>
+void DataChecker::CompareTyped(uint16_t slot, const SlotFindings& findings, std::string_view type,
+                               const std::map<uint64_t, Audit>& audits,
+                               const std::map<uint64_t, std::pair<uint64_t, Told>>& all_told) {
+  for (const auto& [version, told] : all_told) {
+    const auto audit = audits.find(version);
+    const std::string verdict =
+        (audit != audits.end() ? audit->second : Audit()).Verdict(told.first, told.second);
+    if (!verdict.empty()) {
+      Problem("slot {}: {} {} {}", slot, type, QuoteForLog(findings.collections.at(version)),
+              verdict);
+    }
+  }
+}
+
+void DataChecker::CheckSet(const DecodedKey& key, const Metadata& metadata,
+                           SlotFindings* findings) {
+  if (metadata.version != 0) {
+    findings->sets[metadata.version] = {metadata.count, metadata.encoding};
+    return;
+  }
+  const std::string verdict =
+      SetAudit::VerdictOfPacked(metadata.rest, metadata.count, metadata.encoding);
+  if (!verdict.empty()) {
+    Problem("slot {}: set {} {}", key.slot, QuoteForLog(key.user_key), verdict);
   }
 }
 
@@ -284,6 +532,44 @@ void DataChecker::CompareSlot(uint16_t slot, SlotFindings* findings) {
             findings->wanted.size(), meta.expires_count);
   }
   CompareIndex(slot, findings);
+  CompareVersions(slot, *findings);
+  CompareTyped(slot, *findings, "sorted set", findings->zset_audits, findings->sorted_sets);
+  CompareTyped(slot, *findings, "list", findings->list_audits, findings->lists);
+  CompareTyped(slot, *findings, "set", findings->set_audits, findings->sets);
+  CompareTyped(slot, *findings, "stream", findings->stream_audits, findings->streams);
+  CompareStrings(slot, *findings);
+}
+
+void DataChecker::CompareStrings(uint16_t slot, const SlotFindings& findings) {
+  for (const auto& [version, length] : findings.strings) {
+    const auto audit = findings.string_audits.find(version);
+    const std::string verdict =
+        audit != findings.string_audits.end() ? audit->second.Verdict(length) : "";
+    if (!verdict.empty()) {
+      Problem("slot {}: string {} {}", slot, QuoteForLog(findings.collections.at(version)),
+              verdict);
+    }
+  }
+}
+
+// Every element belongs to a collection, or to one that the sweeper knows to be gone.
+void DataChecker::CompareVersions(uint16_t slot, const SlotFindings& findings) {
+  for (const auto& [version, count] : findings.elements) {
+    if (findings.dead_versions.contains(version)) {
+      report_.dead_records += count;
+    } else if (!findings.collections.contains(version)) {
+      Problem("slot {}: {} elements of version {}, which no key has", slot, count, version);
+    }
+  }
+  for (const auto& [version, key] : findings.collections) {
+    if (findings.dead_versions.contains(version)) {
+      Problem("slot {}: version {} of key {} is to be swept", slot, version, QuoteForLog(key));
+    }
+    if (version >= findings.meta.next_version) {
+      Problem("slot {}: key {} has version {}, and the slot's next one is {}", slot,
+              QuoteForLog(key), version, findings.meta.next_version);
+    }
+  }
 }
 
 void DataChecker::CompareIndex(uint16_t slot, SlotFindings* findings) {
@@ -309,26 +595,60 @@ void DataChecker::CompareIndex(uint16_t slot, SlotFindings* findings) {
 void DataChecker::CheckGapBehind(uint16_t slot) {
   const int next = slot + dir_.instance_count();
   const auto first_behind = [](int s) { return GenerationLower(static_cast<uint16_t>(s), 0); };
-  const bool is_first = slot < dir_.instance_count();
-  std::vector<EngineRange> gaps;
-  if (is_first) {
-    gaps.push_back({"", first_behind(slot)});
+  const std::string behind = PrefixEnd(first_behind(slot).substr(0, sizeof(slot)));
+  if (slot < dir_.instance_count()) {
+    CheckGap(slot, {"", first_behind(slot)});
   }
-  gaps.push_back({PrefixEnd(first_behind(slot).substr(0, sizeof(slot))),
-                  next < kNodeSlotCount ? first_behind(next) : ""});
-  for (const EngineRange& gap : gaps) {
-    const Result<std::unique_ptr<EngineIterator>> it =
-        EngineFor(slot)->NewIterator({.range = gap, .fill_cache = false});
-    if (!it.ok()) {
-      return;  // The slot's own check has said so.
+  if (next < kNodeSlotCount) {
+    CheckGap(slot, {behind, first_behind(next)});
+  } else if (InstanceOf(slot) != InstanceOf(kNodeSlot)) {
+    CheckGap(slot, {behind, ""});
+  } else {
+    CheckGap(slot, {behind, LibraryPrefix()});
+    CheckLibraries();
+    CheckGap(slot, {PrefixEnd(LibraryPrefix()), ""});
+  }
+}
+
+void DataChecker::CheckGap(uint16_t slot, const EngineRange& gap) {
+  if (!MayHave(slot, gap)) {
+    return;
+  }
+  const Result<std::unique_ptr<EngineIterator>> it =
+      EngineFor(slot)->NewIterator({.range = gap, .fill_cache = false});
+  if (!it.ok()) {
+    return;  // The slot's own check has said so.
+  }
+  (*it)->SeekToFirst();
+  if ((*it)->Valid()) {
+    Problem("{}: key {} belongs to another instance", EnginePath(InstanceOf(slot)),
+            QuoteForLog((*it)->key()));
+  } else if (!(*it)->status().ok()) {
+    Problem("behind slot {}: {}", slot, (*it)->status().message());
+  }
+}
+
+void DataChecker::CheckLibraries() {
+  const std::string prefix = LibraryPrefix();
+  Result<std::unique_ptr<EngineIterator>> engine = EngineFor(kNodeSlot)->NewIterator(
+      {.range = {prefix, PrefixEnd(prefix)}, .fill_cache = false});
+  if (!engine.ok()) {
+    return;  // A slot's check has said so.
+  }
+  MergedIterator it(fresh_.FreshRange(kNodeSlot, prefix, PrefixEnd(prefix)), *std::move(engine));
+  for (it.SeekToFirst(); it.Valid(); it.Next()) {
+    report_.bytes += it.key().size() + it.value().size();
+    ++report_.libraries;
+    const Result<DecodedKey> key = DecodeKey(it.key());
+    const Result<std::string_view> text = DecodeLibrary(it.value());
+    if (!key.ok() || !text.ok()) {
+      Problem("{}: library of functions {}: {}", EnginePath(InstanceOf(kNodeSlot)),
+              QuoteForLog(it.key().substr(prefix.size())),
+              (key.ok() ? text.status() : key.status()).message());
     }
-    (*it)->SeekToFirst();
-    if ((*it)->Valid()) {
-      Problem("{}: key {} belongs to another instance", EnginePath(InstanceOf(slot)),
-              QuoteForLog((*it)->key()));
-    } else if (!(*it)->status().ok()) {
-      Problem("behind slot {}: {}", slot, (*it)->status().message());
-    }
+  }
+  if (!it.status().ok()) {
+    Problem("the libraries of functions: {}", it.status().message());
   }
 }
 
@@ -362,6 +682,9 @@ std::string FormatDataCheck(const std::string& dir, const DataCheckReport& repor
                      report.last_lsn, report.replay_records);
   out += fmt::format("keys: {}, {} of them with an expiry; {} bytes; {} records to be swept\n",
                      report.keys, report.expires, report.bytes, report.dead_records);
+  if (report.libraries > 0) {
+    out += fmt::format("libraries of functions: {}\n", report.libraries);
+  }
   out += report.ok() ? fmt::format("{}: ok\n", dir)
                      : fmt::format("{}: {} problems\n", dir, report.problem_count);
   return out;

@@ -2,9 +2,11 @@
 //
 // It reads every record of the log and of the engines, against their checksums and against each
 // other: the log is whole and reaches as far as the engines need, every engine key is where it
-// belongs and can be decoded, the expiry index has exactly the keys that expire, and the slots'
-// counts are what a count gives.  The tail of the log that the engines have not got yet is looked
-// at as a start would replay it.  What passes is served right by a node.
+// belongs and can be decoded, the expiry index has exactly the keys that expire, the slots'
+// counts are what a count gives, and the records of a list, a set, a sorted set, a stream or a
+// string in chunks agree with each other.  Of libraries of functions it looks at the records, and
+// does not run them.  The tail of the log that the engines have not got yet is looked at as a start
+// would replay it.  What passes is served right by a node.
 //
 // The log is not changed.  LevelDB, when it is opened, may rewrite its MANIFEST and merge tables,
 // as at any start of the node.
@@ -33,6 +35,7 @@ struct DataCheckReport {
   uint64_t keys = 0;
   uint64_t expires = 0;       // Keys that have an expiry.
   uint64_t dead_records = 0;  // Of flushed slots, not swept yet.
+  uint64_t libraries = 0;     // Of functions.
   uint64_t bytes = 0;         // Of keys and values read, uncompressed.
 
   bool ok() const { return problem_count == 0; }

@@ -6,6 +6,8 @@
 
 #include "common/base/file.h"
 #include "storage_node/check/check_test_util.h"
+#include "storage_node/keys/string_codec.h"
+#include "storage_node/keys/zset_codec.h"
 
 namespace kvs {
 namespace {
@@ -125,6 +127,112 @@ TEST_F(DataCheckTest, AKeyOfAGenerationToComeIsFound) {
   ExpectOneProblem("is of generation 7");
 }
 
+TEST_F(DataCheckTest, AnElementOfNoKeyIsFound) {
+  ASSERT_NO_FATAL_FAILURE(ChangeAndClose(8, {.key = ElementKey(8, 1, 5, "element"), .value = "x"}));
+  ExpectOneProblem("1 elements of version 5, which no key has");
+}
+
+TEST_F(DataCheckTest, ASortedSetThatDoesNotAgreeWithItselfIsFound) {
+  Txn txn(data_.store());
+  const auto put = [&txn](const std::string& key, uint64_t version, uint64_t count) {
+    std::string record;
+    const std::string header = EncodeRankRoot({});
+    AppendMetadata({.type = DataType::kZSet, .version = version, .count = count, .rest = header},
+                   &record);
+    txn.Put(8, MetadataKey(8, 1, key), record);
+    txn.AddKeys(8, 1);
+  };
+  txn.Begin();
+  txn.Lock("z");
+  const uint64_t good = txn.NewVersion(8);
+  const uint64_t bad = txn.NewVersion(8);
+  put("good", good, 1);
+  put("bad", bad, 2);
+  put("bad and packed", 0, 1);
+  for (const uint64_t version : {good, bad}) {
+    txn.Put(8, ElementKey(8, 1, version, "s" + ZSetOrder(1, "a")), "");
+    txn.Put(8, ElementKey(8, 1, version, "m" + std::string(kZSetHashSize, 'h') + "a"),
+            EncodeScoreValue(1));
+  }
+  ASSERT_TRUE(txn.Commit().ok());
+  data_.Crash();
+  const DataCheckReport report = Check();
+  EXPECT_EQ(report.problem_count, 2U) << FormatDataCheck(data_.dir(), report);
+  for (const std::string& problem : report.problems) {
+    EXPECT_NE(problem.find("sorted set \"bad"), std::string::npos) << problem;
+  }
+}
+
+TEST_F(DataCheckTest, ASetThatDoesNotAgreeWithItselfIsFound) {
+  Txn txn(data_.store());
+  const auto put = [&txn](const std::string& key, uint64_t version, uint64_t count) {
+    std::string record;
+    AppendMetadata(
+        {.type = DataType::kSet, .encoding = 1, .version = version, .count = count, .rest = {}},
+        &record);
+    txn.Put(8, MetadataKey(8, 1, key), record);
+    txn.AddKeys(8, 1);
+  };
+  txn.Begin();
+  txn.Lock("s");
+  const uint64_t good = txn.NewVersion(8);
+  const uint64_t bad = txn.NewVersion(8);
+  put("good", good, 1);
+  put("bad", bad, 2);
+  put("bad and packed", 0, 1);
+  for (const uint64_t version : {good, bad}) {
+    txn.Put(8, ElementKey(8, 1, version, "hashhasha"), "");
+  }
+  ASSERT_TRUE(txn.Commit().ok());
+  data_.Crash();
+  const DataCheckReport report = Check();
+  EXPECT_EQ(report.problem_count, 2U) << FormatDataCheck(data_.dir(), report);
+  for (const std::string& problem : report.problems) {
+    EXPECT_NE(problem.find("set \"bad"), std::string::npos) << problem;
+  }
+}
+
+TEST_F(DataCheckTest, AStringWithAChunkBehindItsEndIsFound) {
+  Txn txn(data_.store());
+  txn.Begin();
+  txn.Lock("s");
+  for (const std::string key : {"good", "bad", "zeros"}) {
+    const uint64_t version = txn.NewVersion(8);
+    std::string record;
+    AppendMetadata({.version = version, .count = 100'000, .rest = kStringChunksFormat}, &record);
+    txn.Put(8, MetadataKey(8, 1, key), record);
+    txn.AddKeys(8, 1);
+    if (key != "zeros") {
+      const uint32_t last = 100'000 / kStringChunkSize + (key == "bad" ? 1 : 0);
+      txn.Put(8, ElementKey(8, 1, version, StringChunkName(last)), "x");
+    }
+  }
+  ASSERT_TRUE(txn.Commit().ok());
+  data_.Crash();
+  ExpectOneProblem("string \"bad\" has 100000 bytes, and a chunk with byte 106496");
+}
+
+TEST_F(DataCheckTest, AnElementOfADeadVersionIsWell) {
+  Txn txn(data_.store());
+  txn.Begin();
+  txn.Put(8, ElementKey(8, 1, 5, "element"), "x");
+  txn.Put(8, DeadVersionKey(8, 1, 5), "");
+  ASSERT_TRUE(txn.Commit().ok());
+  data_.Crash();
+  const DataCheckReport report = Check();
+  EXPECT_TRUE(report.ok()) << FormatDataCheck(data_.dir(), report);
+  EXPECT_EQ(report.dead_records, 1U);
+}
+
+TEST_F(DataCheckTest, AVersionThatTheSlotHasNotHandedOutIsFound) {
+  const int n = SomeKey(false);
+  std::string record;
+  AppendMetadata({.type = DataType::kHash, .version = 9, .count = 1}, &record);
+  const std::string key = FilledDir::Key(n);
+  ASSERT_NO_FATAL_FAILURE(ChangeAndClose(FilledDir::SlotFor(n), {.key = key, .value = record}));
+  ExpectOneProblem("and the slot's next one is 1");
+}
+
 TEST_F(DataCheckTest, AMissingInstanceIsFound) {
   ASSERT_NO_FATAL_FAILURE(data_.Close());
   ASSERT_TRUE(RemoveTree(data_.dir() + "/engine/1").ok());
@@ -154,6 +262,28 @@ TEST_F(DataCheckTest, WhatIsNoDataDirectoryOrInUseIsRefused) {
   EXPECT_EQ(CheckData(data_.dir()).status().code(), Code::kBusy);
   EXPECT_EQ(CheckData(data_.dir() + "/binlog").status().code(), Code::kNotFound);
   EXPECT_EQ(CheckData("/nowhere").status().code(), Code::kNotFound);
+}
+
+TEST_F(DataCheckTest, LibrariesOfFunctionsAreKnown) {
+  const std::string key = LibraryKey("lib");
+  const std::string value = EncodeLibrary("#!lua name=lib\n");
+  ASSERT_NO_FATAL_FAILURE(ChangeAndClose(kNodeSlot, {.key = key, .value = value}));
+
+  const DataCheckReport report = Check();
+  EXPECT_TRUE(report.ok()) << FormatDataCheck(data_.dir(), report);
+  EXPECT_EQ(report.libraries, 1U);
+}
+
+TEST_F(DataCheckTest, ADamagedLibraryIsTold) {
+  const std::string key = LibraryKey("lib");
+  ASSERT_NO_FATAL_FAILURE(ChangeAndClose(kNodeSlot, {.key = key, .value = "\x09"}));
+  ExpectOneProblem("library of functions");
+}
+
+TEST_F(DataCheckTest, WhatStandsBesideTheLibrariesIsTold) {
+  const std::string key = LibraryKey("lib").substr(0, 6) + "Zlib";
+  ASSERT_NO_FATAL_FAILURE(ChangeAndClose(kNodeSlot, {.key = key, .value = "x"}));
+  ExpectOneProblem("belongs to another instance");
 }
 
 }  // namespace
