@@ -7,7 +7,7 @@
 #include "common/base/thread.h"
 #include "storage_node/command/command_handlers.h"
 #include "storage_node/types/keyspace.h"
-#include "storage_node/types/string_store.h"
+#include "storage_node/types/string_reader.h"
 #include "storage_node/types/sweeper_thread.h"
 
 namespace kvs {
@@ -21,15 +21,15 @@ constexpr double kMaxSleepSeconds = 3600;
 Status DebugObject(CommandContext& ctx) {
   const std::string_view key = ctx.arg(2);
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
-  KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.FindString(key));
+  KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.FindTyped(key, DataType::kString));
   ctx.txn->Observe(key);
   if (!entry.exists() || !ctx.owned_slots->test(entry.slot)) {
     return Status::NotFound("no such key");
   }
-  ctx.reply.Simple(
-      fmt::format("Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:0 "
-                  "lru_seconds_idle:0",
-                  StringEncoding(entry.value()), entry.record.size()));
+  ctx.reply.Simple(fmt::format(
+      "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:0 "
+      "lru_seconds_idle:0",
+      StringEncoding(entry), entry.record.size() + (entry.is_chunked() ? entry.count : 0)));
   return Status::Ok();
 }
 

@@ -23,8 +23,10 @@ Status ExpireKey(CommandContext& ctx, TimeUnit unit) {
   }
   if (expire_at_ms <= keyspace.NowMillis()) {
     keyspace.Delete(&entry);
+    ctx.NotifyIfRemoved(ctx.arg(1));
   } else {
     keyspace.SetExpiry(&entry, static_cast<uint64_t>(expire_at_ms));
+    ctx.Notify(KeyEventKind::kGeneric, "expire", ctx.arg(1));
   }
   ctx.reply.Integer(1);
   return Status::Ok();
@@ -34,7 +36,7 @@ Status ExpireKey(CommandContext& ctx, TimeUnit unit) {
 Status ReplyExpiry(CommandContext& ctx, TimeUnit unit) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
   KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.Find(ctx.arg(1)));
-  ctx.CountLookup(entry.exists());
+  ctx.CountLookup(entry.key, entry.exists());
   if (!entry.exists() || entry.expire_at_ms == kNoExpiry) {
     ctx.reply.Integer(entry.exists() ? kNeverExpires : kMissingKey);
     return Status::Ok();
@@ -72,6 +74,7 @@ Status CmdPersist(CommandContext& ctx) {
   const bool expires = entry.exists() && entry.expire_at_ms != kNoExpiry;
   if (expires) {
     keyspace.SetExpiry(&entry, kNoExpiry);
+    ctx.Notify(KeyEventKind::kGeneric, "persist", ctx.arg(1));
   }
   ctx.reply.Integer(expires ? 1 : 0);
   return Status::Ok();

@@ -18,7 +18,7 @@ Status CountExisting(CommandContext& ctx) {
   int64_t count = 0;
   for (const std::string_view key : ctx.args.subspan(1)) {
     KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.Find(key));
-    ctx.CountLookup(entry.exists());
+    ctx.CountLookup(entry.key, entry.exists());
     count += entry.exists() ? 1 : 0;
   }
   ctx.reply.Integer(count);
@@ -44,7 +44,11 @@ Status DeleteKeys(CommandContext& ctx) {
   const auto count = std::count_if(found.begin(), found.end(),
                                    [](const KeyEntry& entry) { return entry.exists(); });
   for (KeyEntry& entry : found) {
+    const bool existed = entry.exists();
     keyspace.Delete(&entry);
+    if (existed) {
+      ctx.Notify(KeyEventKind::kGeneric, "del", entry.key);
+    }
   }
   ctx.reply.Integer(count);
   return Status::Ok();
@@ -71,7 +75,7 @@ Status CmdTouch(CommandContext& ctx) {
 Status CmdType(CommandContext& ctx) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
   KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.Find(ctx.arg(1)));
-  ctx.CountLookup(entry.exists());
+  ctx.CountLookup(entry.key, entry.exists());
   ctx.reply.Simple(entry.exists() ? TypeName(entry.type) : "none");
   return Status::Ok();
 }

@@ -192,7 +192,9 @@ Status Flush(CommandContext& ctx) {
                          !EqualsIgnoreCase(ctx.arg(1), "SYNC"))) {
     return Status::InvalidArgument("syntax error");
   }
-  ctx.txn->LockAll();
+  if (!ctx.txn->LockAll()) {
+    return Status::Unavailable("a script holds the keys");
+  }
   const SlotTable& slots = ctx.txn->store()->slots();
   ForEachOwnedSlot(ctx, [&](uint16_t slot) {
     if (slots.key_count(slot) > 0) {

@@ -7,6 +7,7 @@
 #include "storage_node/command/command_handlers.h"
 #include "storage_node/types/keyspace.h"
 #include "storage_node/types/lcs.h"
+#include "storage_node/types/string_reader.h"
 
 namespace kvs {
 namespace {
@@ -70,17 +71,20 @@ void ReplyPlaces(const Lcs& lcs, const LcsOptions& options, RespWriter* reply) {
 // LCS key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]
 Status CmdLcs(CommandContext& ctx) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
-  KVS_ASSIGN_OR_RETURN(const KeyEntry first, keyspace.Find(ctx.arg(1)));
-  KVS_ASSIGN_OR_RETURN(const KeyEntry second, keyspace.Find(ctx.arg(2)));
+  KVS_ASSIGN_OR_RETURN(const KeyEntry first, keyspace.FindToRead(ctx.arg(1)));
+  KVS_ASSIGN_OR_RETURN(const KeyEntry second, keyspace.FindToRead(ctx.arg(2)));
   for (const KeyEntry* entry : {&first, &second}) {
-    ctx.CountLookup(entry->exists());
+    ctx.CountLookup(entry->key, entry->exists());
     if (entry->exists() && entry->type != DataType::kString) {
       return Status::InvalidArgument("The specified keys must contain string values");
     }
   }
   KVS_ASSIGN_OR_RETURN(const LcsOptions options, ParseLcsOptions(ctx.args.subspan(3)));
-  const std::string_view a = first.exists() ? first.value() : std::string_view();
-  const std::string_view b = second.exists() ? second.value() : std::string_view();
+  std::string a_scratch;
+  std::string b_scratch;
+  KVS_ASSIGN_OR_RETURN(const std::string_view a, StringReader(&keyspace, &first).Whole(&a_scratch));
+  KVS_ASSIGN_OR_RETURN(const std::string_view b,
+                       StringReader(&keyspace, &second).Whole(&b_scratch));
   if (options.length_alone) {
     KVS_ASSIGN_OR_RETURN(const uint64_t length, LcsLength(a, b));
     ctx.reply.Integer(static_cast<int64_t>(length));

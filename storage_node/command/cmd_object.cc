@@ -5,8 +5,12 @@
 
 #include "common/base/strings.h"
 #include "storage_node/command/command_handlers.h"
+#include "storage_node/types/hash_store.h"
 #include "storage_node/types/keyspace.h"
-#include "storage_node/types/string_store.h"
+#include "storage_node/types/list.h"
+#include "storage_node/types/set_store.h"
+#include "storage_node/types/string_reader.h"
+#include "storage_node/types/zset.h"
 
 namespace kvs {
 namespace {
@@ -15,8 +19,9 @@ namespace {
 template <typename ReplyFor>
 Status Inspect(CommandContext& ctx, ReplyFor reply_for) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
-  KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.FindString(ctx.arg(2)));
-  ctx.CountLookup(entry.exists());
+  KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.Find(ctx.arg(2)));
+  // Counted as one that reads, but not told of.
+  ++(entry.exists() ? ctx.keyspace_hits : ctx.keyspace_misses);
   if (!entry.exists()) {
     ctx.reply.Null();
     return Status::Ok();
@@ -29,6 +34,24 @@ Status ReplyInteger(CommandContext& ctx, int64_t value) {
     ctx.reply.Integer(value);
     return Status::Ok();
   });
+}
+
+std::string_view EncodingOf(const KeyEntry& entry) {
+  switch (entry.type) {
+    case DataType::kString:
+      return StringEncoding(entry);
+    case DataType::kHash:
+      return HashEncoding(entry.encoding);
+    case DataType::kList:
+      return ListEncoding(entry.encoding);
+    case DataType::kSet:
+      return SetEncodingName(entry.encoding);
+    case DataType::kZSet:
+      return ZSetEncoding(entry.encoding);
+    case DataType::kStream:
+      return "stream";
+  }
+  return "unknown";
 }
 
 // There are no nested values to sample, so the number does not matter.
@@ -66,7 +89,7 @@ Status CmdMemoryUsage(CommandContext& ctx) {
 // OBJECT ENCODING key
 Status CmdObjectEncoding(CommandContext& ctx) {
   return Inspect(ctx, [&](const KeyEntry& entry) {
-    ctx.reply.Bulk(StringEncoding(entry.value()));
+    ctx.reply.Bulk(EncodingOf(entry));
     return Status::Ok();
   });
 }

@@ -15,7 +15,7 @@ enum class IfTaken : uint8_t { kReplace, kRefuse };
 // Returns false if the new name is taken and that is to be refused.
 Result<bool> Rename(CommandContext& ctx, IfTaken if_taken) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
-  KVS_ASSIGN_OR_RETURN(KeyEntry source, keyspace.FindString(ctx.arg(1)));
+  KVS_ASSIGN_OR_RETURN(KeyEntry source, keyspace.Find(ctx.arg(1)));
   if (!source.exists()) {
     return Status::NotFound("no such key");
   }
@@ -26,8 +26,13 @@ Result<bool> Rename(CommandContext& ctx, IfTaken if_taken) {
   if (target.exists() && if_taken == IfTaken::kRefuse) {
     return false;
   }
-  keyspace.PutString(&target, source.value(), source.expire_at_ms);
-  keyspace.Delete(&source);
+  const bool replaced = target.exists();
+  KVS_RETURN_IF_ERROR(keyspace.Rename(&source, &target));
+  if (replaced) {
+    ctx.Notify(KeyEventKind::kNew, "new", ctx.arg(2));
+  }
+  ctx.Notify(KeyEventKind::kGeneric, "rename_from", ctx.arg(1));
+  ctx.Notify(KeyEventKind::kGeneric, "rename_to", ctx.arg(2));
   return true;
 }
 
@@ -66,12 +71,17 @@ Status CmdCopy(CommandContext& ctx) {
     return Status::InvalidArgument("source and destination objects are the same");
   }
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
-  KVS_ASSIGN_OR_RETURN(const KeyEntry source, keyspace.FindString(ctx.arg(1)));
+  KVS_ASSIGN_OR_RETURN(const KeyEntry source, keyspace.Find(ctx.arg(1)));
   KVS_ASSIGN_OR_RETURN(KeyEntry target, keyspace.FindForWrite(ctx.arg(2)));
-  ctx.CountLookup(source.exists());
+  ctx.CountLookup(source.key, source.exists());
   const bool copies = source.exists() && (!target.exists() || if_taken == IfTaken::kReplace);
   if (copies) {
-    keyspace.PutString(&target, source.value(), source.expire_at_ms);
+    const bool replaced = target.exists();
+    KVS_RETURN_IF_ERROR(keyspace.Copy(source, &target));
+    if (replaced) {
+      ctx.Notify(KeyEventKind::kNew, "new", ctx.arg(2));
+    }
+    ctx.Notify(KeyEventKind::kGeneric, "copy_to", ctx.arg(2));
   }
   ctx.reply.Integer(copies ? 1 : 0);
   return Status::Ok();

@@ -10,6 +10,7 @@
 #include "storage_node/command/command_handlers.h"
 #include "storage_node/command/expire_options.h"
 #include "storage_node/types/keyspace.h"
+#include "storage_node/types/string_reader.h"
 #include "storage_node/types/string_store.h"
 
 namespace kvs {
@@ -19,14 +20,22 @@ Status NotAnInteger() {
   return Status::InvalidArgument("value is not an integer or out of range");
 }
 
+// Replies with a part of the string, put together where it is sent from.
+Status ReplyPart(CommandContext& ctx, const StringReader& string, const StringPart& part) {
+  ctx.reply.BeginBulk(part.count);
+  KVS_RETURN_IF_ERROR(string.Append(part.first, part.count, ctx.reply.out()));
+  ctx.reply.EndBulk();
+  return Status::Ok();
+}
+
 // Counts the look-up and replies with the string, or with nil.
-void ReplyString(CommandContext& ctx, const KeyEntry& entry) {
-  ctx.CountLookup(entry.exists());
-  if (entry.exists()) {
-    ctx.reply.Bulk(entry.value());
-  } else {
+Status ReplyString(CommandContext& ctx, const Keyspace& keyspace, const KeyEntry& entry) {
+  ctx.CountLookup(entry.key, entry.exists());
+  if (!entry.exists()) {
     ctx.reply.Null();
+    return Status::Ok();
   }
+  return ReplyPart(ctx, StringReader(&keyspace, &entry), {0, entry.string_size()});
 }
 
 // Sets a string that expires at a time that may have come already: then there is none to set.
@@ -48,14 +57,15 @@ Status ReplyRange(CommandContext& ctx) {
   }
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
   KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.FindString(ctx.arg(1)));
-  ctx.CountLookup(entry.exists());
-  ctx.reply.Bulk(entry.exists() ? StringRange(entry.value(), start, end) : std::string_view());
-  return Status::Ok();
+  ctx.CountLookup(entry.key, entry.exists());
+  const StringReader string(&keyspace, &entry);
+  return ReplyPart(ctx, string, StringRange(string.size(), start, end));
 }
 
 Status IncrementBy(CommandContext& ctx, int64_t increment) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
   KVS_ASSIGN_OR_RETURN(const int64_t sum, StringStore(&keyspace).IncrBy(ctx.arg(1), increment));
+  ctx.Notify(KeyEventKind::kString, "incrby", ctx.arg(1));
   ctx.reply.Integer(sum);
   return Status::Ok();
 }
@@ -67,6 +77,8 @@ Status SetWithExpiry(CommandContext& ctx, TimeUnit unit) {
                        ParseExpiry(ctx.spec.name, ctx.arg(2), unit, keyspace.NowMillis()));
   KVS_ASSIGN_OR_RETURN(KeyEntry entry, keyspace.FindForWrite(ctx.arg(1)));
   keyspace.PutString(&entry, ctx.arg(3), static_cast<uint64_t>(expire_at_ms));
+  ctx.Notify(KeyEventKind::kString, "set", ctx.arg(1));
+  ctx.Notify(KeyEventKind::kGeneric, "expire", ctx.arg(1));
   ctx.reply.Ok();
   return Status::Ok();
 }
@@ -105,6 +117,7 @@ Status CmdAppend(CommandContext& ctx) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
   KVS_ASSIGN_OR_RETURN(const size_t size,
                        StringStore(&keyspace, ctx.max_string_size).Append(ctx.arg(1), ctx.arg(2)));
+  ctx.Notify(KeyEventKind::kString, "append", ctx.arg(1));
   ctx.reply.Integer(static_cast<int64_t>(size));
   return Status::Ok();
 }
@@ -130,16 +143,16 @@ Status CmdDecrBy(CommandContext& ctx) {
 Status CmdGet(CommandContext& ctx) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
   KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.FindString(ctx.arg(1)));
-  ReplyString(ctx, entry);
-  return Status::Ok();
+  return ReplyString(ctx, keyspace, entry);
 }
 
 // GETDEL key
 Status CmdGetDel(CommandContext& ctx) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
   KVS_ASSIGN_OR_RETURN(KeyEntry entry, keyspace.FindString(ctx.arg(1)));
-  ReplyString(ctx, entry);
+  KVS_RETURN_IF_ERROR(ReplyString(ctx, keyspace, entry));
   keyspace.Delete(&entry);
+  ctx.NotifyIfRemoved(ctx.arg(1));
   return Status::Ok();
 }
 
@@ -149,21 +162,23 @@ Status CmdGetEx(CommandContext& ctx) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
   KVS_ASSIGN_OR_RETURN(KeyEntry entry, keyspace.FindString(ctx.arg(1)));
   if (!entry.exists()) {
-    ReplyString(ctx, entry);
-    return Status::Ok();
+    return ReplyString(ctx, keyspace, entry);
   }
   int64_t expire_at_ms = 0;
   if (options.has_expiry) {
     KVS_ASSIGN_OR_RETURN(expire_at_ms, ParseExpiry(ctx.spec.name, options.expiry, options.unit,
                                                    keyspace.NowMillis()));
   }
-  ReplyString(ctx, entry);
+  KVS_RETURN_IF_ERROR(ReplyString(ctx, keyspace, entry));
   if (options.has_expiry && expire_at_ms <= keyspace.NowMillis()) {
     keyspace.Delete(&entry);
+    ctx.NotifyIfRemoved(ctx.arg(1));
   } else if (options.has_expiry) {
     keyspace.SetExpiry(&entry, static_cast<uint64_t>(expire_at_ms));
+    ctx.Notify(KeyEventKind::kGeneric, "expire", ctx.arg(1));
   } else if (options.persist && entry.expire_at_ms != kNoExpiry) {
     keyspace.SetExpiry(&entry, kNoExpiry);
+    ctx.Notify(KeyEventKind::kGeneric, "persist", ctx.arg(1));
   }
   return Status::Ok();
 }
@@ -180,8 +195,9 @@ Status CmdGetSet(CommandContext& ctx) {
   if (entry.exists() && entry.type != DataType::kString) {
     return Status::WrongType();
   }
-  ReplyString(ctx, entry);
+  KVS_RETURN_IF_ERROR(ReplyString(ctx, keyspace, entry));
   keyspace.PutString(&entry, ctx.arg(2), kNoExpiry);
+  ctx.Notify(KeyEventKind::kString, "set", ctx.arg(1));
   return Status::Ok();
 }
 
@@ -204,6 +220,7 @@ Status CmdIncrByFloat(CommandContext& ctx) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
   KVS_ASSIGN_OR_RETURN(const std::string sum,
                        StringStore(&keyspace).IncrByFloat(ctx.arg(1), ctx.arg(2)));
+  ctx.Notify(KeyEventKind::kString, "incrbyfloat", ctx.arg(1));
   ctx.reply.Bulk(sum);
   return Status::Ok();
 }
@@ -211,18 +228,16 @@ Status CmdIncrByFloat(CommandContext& ctx) {
 // MGET key [key ...]
 Status CmdMGet(CommandContext& ctx) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
-  const size_t start = ctx.reply.out()->size();
-  ctx.reply.Array(ctx.argc() - 1);
-  for (const std::string_view key : ctx.args.subspan(1)) {
-    const Result<KeyEntry> entry = keyspace.Find(key);
-    if (!entry.ok()) {
-      ctx.reply.out()->resize(start);
-      return entry.status();
+  for (size_t i = 1; i < ctx.argc(); ++i) {
+    KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.FindToRead(ctx.arg(i)));
+    if (i == 1) {
+      // Not before: a single key is locked by the look, which may end the turn.
+      ctx.reply.Array(ctx.argc() - 1);
     }
-    ctx.CountLookup(entry->exists());
-    if (entry->exists() && entry->type == DataType::kString) {
-      ctx.reply.Bulk(entry->value());
+    if (entry.type == DataType::kString) {
+      KVS_RETURN_IF_ERROR(ReplyString(ctx, keyspace, entry));
     } else {
+      ctx.CountLookup(entry.key, entry.exists());
       ctx.reply.Null();
     }
   }
@@ -235,6 +250,7 @@ Status CmdMSet(CommandContext& ctx) {
   KVS_ASSIGN_OR_RETURN(std::vector<Assignment> assignments, FindAssignments(ctx, &keyspace));
   for (Assignment& assignment : assignments) {
     keyspace.PutString(&assignment.entry, assignment.value, kNoExpiry);
+    ctx.Notify(KeyEventKind::kString, "set", assignment.entry.key);
   }
   ctx.reply.Ok();
   return Status::Ok();
@@ -252,6 +268,7 @@ Status CmdMSetNx(CommandContext& ctx) {
   }
   for (Assignment& assignment : assignments) {
     keyspace.PutString(&assignment.entry, assignment.value, kNoExpiry);
+    ctx.Notify(KeyEventKind::kString, "set", assignment.entry.key);
   }
   ctx.reply.Integer(1);
   return Status::Ok();
@@ -277,7 +294,7 @@ Status CmdSet(CommandContext& ctx) {
     if (found && entry.type != DataType::kString) {
       return Status::WrongType();
     }
-    ReplyString(ctx, entry);
+    KVS_RETURN_IF_ERROR(ReplyString(ctx, keyspace, entry));
   }
   if ((options.only_if_missing && found) || (options.only_if_present && !found)) {
     if (!options.get) {
@@ -289,6 +306,10 @@ Status CmdSet(CommandContext& ctx) {
     expire_at_ms = static_cast<int64_t>(entry.expire_at_ms);
   }
   PutUnlessPast(&keyspace, &entry, ctx.arg(2), static_cast<uint64_t>(expire_at_ms));
+  ctx.NotifyStored(KeyEventKind::kString, "set", ctx.arg(1), entry.exists());
+  if (options.has_expiry && entry.exists()) {
+    ctx.Notify(KeyEventKind::kGeneric, "expire", ctx.arg(1));
+  }
   if (!options.get) {
     ctx.reply.Ok();
   }
@@ -307,6 +328,7 @@ Status CmdSetNx(CommandContext& ctx) {
   const bool found = entry.exists();
   if (!found) {
     keyspace.PutString(&entry, ctx.arg(2), kNoExpiry);
+    ctx.Notify(KeyEventKind::kString, "set", ctx.arg(1));
   }
   ctx.reply.Integer(found ? 0 : 1);
   return Status::Ok();
@@ -325,6 +347,9 @@ Status CmdSetRange(CommandContext& ctx) {
   KVS_ASSIGN_OR_RETURN(
       const size_t size,
       StringStore(&keyspace, ctx.max_string_size).SetRange(ctx.arg(1), offset, ctx.arg(3)));
+  if (!ctx.arg(3).empty()) {
+    ctx.Notify(KeyEventKind::kString, "setrange", ctx.arg(1));
+  }
   ctx.reply.Integer(static_cast<int64_t>(size));
   return Status::Ok();
 }
@@ -332,9 +357,9 @@ Status CmdSetRange(CommandContext& ctx) {
 // STRLEN key
 Status CmdStrLen(CommandContext& ctx) {
   Keyspace keyspace(ctx.txn, &ctx.expired_keys);
-  KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.FindString(ctx.arg(1)));
-  ctx.CountLookup(entry.exists());
-  ctx.reply.Integer(entry.exists() ? static_cast<int64_t>(entry.value().size()) : 0);
+  KVS_ASSIGN_OR_RETURN(const KeyEntry entry, keyspace.FindTyped(ctx.arg(1), DataType::kString));
+  ctx.CountLookup(entry.key, entry.exists());
+  ctx.reply.Integer(entry.exists() ? static_cast<int64_t>(entry.string_size()) : 0);
   return Status::Ok();
 }
 

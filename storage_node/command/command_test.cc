@@ -1,5 +1,7 @@
 // Every command's replies, from the tables in testdata/, and what a table cannot say.
 
+#include <regex.h>
+
 #include <algorithm>
 #include <fstream>
 #include <set>
@@ -18,7 +20,24 @@
 namespace kvs {
 namespace {
 
-constexpr const char* kTables[] = {"string", "key", "object", "keyspace", "slots"};
+constexpr const char* kTables[] = {"bitmap", "geo",    "hyperloglog", "string", "hash",
+                                   "key",    "object", "blocking",    "dump",   "keyspace",
+                                   "slots",  "list",   "set",         "stream", "stream_group",
+                                   "zset",   "sort",   "waitaof"};
+
+// A reply that begins with '~' is a pattern.
+bool Fits(const std::string& reply, const std::string& wanted) {
+  if (!wanted.starts_with("~")) {
+    return reply == wanted;
+  }
+  regex_t pattern;
+  EXPECT_EQ(regcomp(&pattern, ("^(" + wanted.substr(1) + ")$").c_str(), REG_EXTENDED | REG_NOSUB),
+            0)
+      << wanted;
+  const bool fits = regexec(&pattern, reply.c_str(), 0, nullptr, 0) == 0;
+  regfree(&pattern);
+  return fits;
+}
 
 std::vector<std::string> ReadLines(const std::string& table) {
   std::ifstream file("testdata/" + table + ".txt");
@@ -30,11 +49,11 @@ std::vector<std::string> ReadLines(const std::string& table) {
   return lines;
 }
 
-class CommandTableTest : public testing::TestWithParam<const char*> {};
-
-TEST_P(CommandTableTest, RepliesAreThoseOfTheTable) {
+// Runs all cases of a table but that of the name `skipped`.
+void RunTable(const std::string& table, size_t packed_size, std::string_view skipped) {
   CommandTestbed testbed;
-  const std::vector<std::string> lines = ReadLines(GetParam());
+  testbed.type_limits().packed_size = packed_size;
+  const std::vector<std::string> lines = ReadLines(table);
   std::string name;
   int replies = 0;
   for (size_t i = 0; i < lines.size(); ++i) {
@@ -42,22 +61,96 @@ TEST_P(CommandTableTest, RepliesAreThoseOfTheTable) {
     if (line.starts_with("= ")) {
       ASSERT_EQ(testbed.Run("flushall"), "+OK");
       name = line.substr(2);
+    } else if (name == skipped) {
+      continue;
     } else if (line.starts_with("@ ")) {
       int64_t millis = 0;
       ASSERT_TRUE(ParseInt64(line.substr(2), &millis));
       testbed.clock().AdvanceMicros(millis * 1000);
     } else if (line.starts_with("> ")) {
       ASSERT_LT(i + 1, lines.size());
-      EXPECT_EQ(testbed.Run(line.substr(2)), lines[i + 1])
-          << GetParam() << ".txt:" << i + 2 << ": " << name << ": " << line;
+      const std::string reply = testbed.Run(line.substr(2));
+      EXPECT_TRUE(Fits(reply, lines[i + 1]))
+          << table << ".txt:" << i + 2 << ": " << name << ": " << line << "\n"
+          << reply << "\n"
+          << lines[i + 1];
       ++i;
       ++replies;
     } else {
-      EXPECT_TRUE(line.empty() || line.starts_with("#")) << GetParam() << ".txt:" << i + 1;
+      EXPECT_TRUE(line.empty() || line.starts_with("#")) << table << ".txt:" << i + 1;
     }
   }
-  EXPECT_GT(replies, 30);
+  EXPECT_GT(replies, 10);
   EXPECT_EQ(testbed.CheckBookkeeping(), "");
+}
+
+class CommandTableTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(CommandTableTest, RepliesAreThoseOfTheTable) {
+  RunTable(GetParam(), kPackedCollectionSize, {});
+}
+
+// Of what has an order, which does not depend on how it is kept.
+TEST(CommandTest, AListOfRecordsAnswersAsAPackedOne) {
+  RunTable("list", 0, {});
+}
+
+TEST(CommandTest, AStreamOfRecordsAnswersAsAPackedOne) {
+  RunTable("stream", 0, {});
+  RunTable("stream_group", 0, {});
+}
+
+TEST(CommandTest, ASortedSetOfRecordsAnswersAsAPackedOne) {
+  RunTable("zset", 0, "zscan");
+}
+
+TEST(CommandTest, CollectionsOfRecordsAreSortedAsPackedOnes) {
+  RunTable("sort", 0, {});
+}
+
+// Not in the table: after it Redis 7.0 would take any number for one that is out of range.
+TEST(CommandTest, SortRefusesNumbersThatNoDoubleHolds) {
+  CommandTestbed testbed;
+  const std::string error = "-ERR One or more scores can't be converted into double";
+  for (const char* number : {"1e400", "-1e400", "1e-320", "1e-400"}) {
+    ASSERT_EQ(testbed.Run(std::vector<std::string>{"rpush", number, "1", number}), ":2");
+    EXPECT_EQ(testbed.Run(std::vector<std::string>{"sort", number}), error);
+    EXPECT_EQ(
+        testbed.Run(std::vector<std::string>{"sort", number, "by", "nosort", "limit", "0", "1"}),
+        "*1 $1 1");
+  }
+  EXPECT_EQ(testbed.Run("rpush l 2 1"), ":2");
+  EXPECT_EQ(testbed.Run("sort l"), "*2 $1 1 $1 2");
+}
+
+TEST(CommandTest, SortInAClusterReadsKeysOfItsSlotAlone) {
+  CommandTestbed testbed;
+  testbed.set_in_cluster(true);
+  ASSERT_EQ(testbed.Run("rpush {t}l 2 1"), ":2");
+  ASSERT_EQ(testbed.Run("mset {t}w_1 b {t}w_2 a"), "+OK");
+  EXPECT_EQ(testbed.Run("sort {t}l by {t}w_* alpha get # get {t}w_*"), "*4 $1 2 $1 a $1 1 $1 b");
+  EXPECT_EQ(testbed.Run("sort {t}l by nosort"), "*2 $1 2 $1 1");
+  EXPECT_EQ(
+      testbed.Run("sort_ro {t}l by w_*"),
+      "-ERR BY option of SORT denied in Cluster mode when keys formed by the pattern may be in "
+      "different slots.");
+  EXPECT_EQ(
+      testbed.Run("sort {t}l get w_*"),
+      "-ERR GET option of SORT denied in Cluster mode when keys formed by the pattern may be in "
+      "different slots.");
+}
+
+TEST(CommandTest, SortBoundsHowManyKeysItLooksAt) {
+  CommandTestbed testbed;
+  testbed.set_max_pattern_keys(8);
+  ASSERT_EQ(testbed.Run("rpush l 4 3 2 1"), ":4");
+  EXPECT_EQ(testbed.Run("sort l by w_* get w_* get # get fixed limit 0 1"), "*3 $-1 $1 1 $-1");
+  EXPECT_TRUE(testbed.Run("sort l by w_* get w_*").starts_with("*4 "));
+  EXPECT_TRUE(testbed.Run("sort l by w_* get w_* get v_*")
+                  .starts_with("-ERR BY and GET name too many keys"));
+  EXPECT_TRUE(testbed.Run("sort l by w_* get w_* get v_* store d")
+                  .starts_with("-ERR BY and GET name too many keys"));
+  EXPECT_EQ(testbed.Run("exists d"), ":0");
 }
 
 INSTANTIATE_TEST_SUITE_P(Tables, CommandTableTest, testing::ValuesIn(kTables),
@@ -118,20 +211,16 @@ TEST(CommandTest, KeysOfASlotAreLiveOursAndNotMoreThanAskedFor) {
 TEST(CommandTest, AKeyOfAnotherTypeIsRefusedReplacedOrSkipped) {
   CommandTestbed testbed;
   CommandClient client(&testbed, 2);
+  testbed.type_limits().packed_size = 0;
   const auto put_hash = [&client] {
-    const uint16_t slot = static_cast<uint16_t>(SlotOf("h"));
-    ASSERT_EQ(client.Run("set h v"), "+OK");
-    std::string record;
-    AppendMetadata({.type = DataType::kHash, .version = 9, .count = 2}, &record);
-    client.txn().Put(slot, MetadataKey(slot, client.txn().store()->slots().generation(slot), "h"),
-                     record);
+    client.Run("del h");
+    ASSERT_EQ(client.Run("hset h a 1 b 2"), ":2");
   };
   put_hash();
   const std::string wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
   for (const char* line : {"get h", "append h x", "setrange h 0 x", "getrange h 0 1", "strlen h",
                            "incr h", "incrbyfloat h 1", "getset h x", "getdel h", "getex h",
-                           "set h x get", "decrby h 1", "getex h ex 0", "substr h 0 1",
-                           "rename h x", "renamenx h x", "copy h x", "object encoding h"}) {
+                           "set h x get", "decrby h 1", "getex h ex 0", "substr h 0 1"}) {
     EXPECT_EQ(client.Run(line), wrong) << line;
   }
   EXPECT_EQ(client.Run("lcs h x"), "-ERR The specified keys must contain string values");
@@ -146,14 +235,7 @@ TEST(CommandTest, AKeyOfAnotherTypeIsRefusedReplacedOrSkipped) {
   EXPECT_EQ(client.Run("expire h 100"), ":1");
   EXPECT_EQ(client.Run("ttl h"), ":100");
   EXPECT_EQ(client.Run("type h"), "+hash");
-  std::vector<std::string> expired;
-  client.txn().Begin();
-  const Result<KeyEntry> entry = Keyspace(&client.txn(), &expired).Find("h");
-  ASSERT_TRUE(entry.ok());
-  const Result<Metadata> metadata = DecodeMetadata(entry->record);
-  ASSERT_TRUE(metadata.ok());
-  EXPECT_EQ(metadata->version, 9U);
-  EXPECT_EQ(metadata->count, 2U);
+  EXPECT_EQ(client.Run("hmget h a b"), "*2 $1 1 $1 2");
 
   EXPECT_EQ(client.Run("set h v"), "+OK");
   EXPECT_EQ(client.Run("type h"), "+string");
@@ -163,6 +245,32 @@ TEST(CommandTest, AKeyOfAnotherTypeIsRefusedReplacedOrSkipped) {
   EXPECT_EQ(client.Run("get h"), "$1 1");
   client.Commit();
   EXPECT_EQ(testbed.CheckBookkeeping(), "");
+}
+
+TEST(CommandTest, ACollectionIsRenamedAndCopiedWithItsElements) {
+  for (const size_t packed_size : {size_t{0}, size_t{1024}}) {
+    CommandTestbed testbed;
+    testbed.type_limits().packed_size = packed_size;
+    ASSERT_EQ(testbed.Run("hset {t}a f 1 g 2"), ":2");
+    ASSERT_EQ(testbed.Run("pexpire {t}a 5000"), ":1");
+    // In the slot and out of it; what was there before goes.
+    ASSERT_EQ(testbed.Run("hset {t}b old 1"), ":1");
+    EXPECT_EQ(testbed.Run("rename {t}a {t}b"), "+OK");
+    EXPECT_EQ(testbed.Run("copy {t}b c"), ":1");
+    EXPECT_EQ(testbed.Run("rename {t}b d"), "+OK");
+    EXPECT_EQ(testbed.Run("hset c f 3 h 4"), ":1");
+    for (const std::string key : {"c", "d"}) {
+      EXPECT_EQ(testbed.Run({"pttl", key}), ":5000");
+      EXPECT_EQ(testbed.Run({"hget", key, "g"}), "$1 2");
+      EXPECT_EQ(testbed.Run({"hget", key, "old"}), "$-1");
+    }
+    EXPECT_EQ(testbed.Run("hget c f"), "$1 3");
+    EXPECT_EQ(testbed.Run("hget d f"), "$1 1");
+    EXPECT_EQ(testbed.Run("hlen c"), ":3");
+    EXPECT_EQ(testbed.Run("hlen d"), ":2");
+    EXPECT_EQ(testbed.Run("exists {t}a {t}b"), ":0");
+    EXPECT_EQ(testbed.CheckBookkeeping(), "");
+  }
 }
 
 TEST(CommandTest, AKeyMayHave65536BytesAndNotOneMore) {
@@ -467,11 +575,15 @@ TEST(CommandTest, RandomKeyFindsTheOneThatIsAliveAmongManyExpired) {
 }
 
 TEST(StringRangeTest, ExtremeOffsetsAreClampedWithoutOverflow) {
-  EXPECT_EQ(StringRange("abc", INT64_MIN, INT64_MAX), "abc");
-  EXPECT_EQ(StringRange("abc", INT64_MAX, INT64_MIN), "");
-  EXPECT_EQ(StringRange("abc", INT64_MIN, INT64_MIN), "a");
-  EXPECT_EQ(StringRange("", 0, -1), "");
-  EXPECT_EQ(StringRange("", INT64_MIN, INT64_MAX), "");
+  const auto part = [](std::string_view value, int64_t start, int64_t end) {
+    const StringPart range = StringRange(value.size(), start, end);
+    return value.substr(range.first, range.count);
+  };
+  EXPECT_EQ(part("abc", INT64_MIN, INT64_MAX), "abc");
+  EXPECT_EQ(part("abc", INT64_MAX, INT64_MIN), "");
+  EXPECT_EQ(part("abc", INT64_MIN, INT64_MIN), "a");
+  EXPECT_EQ(part("", 0, -1), "");
+  EXPECT_EQ(part("", INT64_MIN, INT64_MAX), "");
 }
 
 TEST(ExpireOptionsTest, TheLatestTimeIsTheLastThatFits) {

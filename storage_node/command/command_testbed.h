@@ -32,11 +32,22 @@ class CommandTestbed {
 
   Store* store() { return store_.get(); }
   ManualClock& clock() { return clock_; }
+  // Stops the store as a kill does, looks at what it leaves as `kv_node --check` does, and opens it
+  // again.  Clients must be gone.  Returns the problems, or "".
+  std::string CheckStoredData();
+
   ScanCursors& cursors() { return *cursors_; }
   SlotSet& owned_slots() { return owned_slots_; }
   SweeperThread& sweeper() { return *sweeper_; }  // Not started.
   // Whether DEBUG is allowed; at first it is not.
   void set_debug_allowed(bool allowed) { debug_allowed_ = allowed; }
+
+  // Whether the node is one of a cluster; at first it is not.
+  void set_in_cluster(bool in_cluster) { in_cluster_ = in_cluster; }
+
+  void set_max_pattern_keys(uint64_t count) { max_pattern_keys_ = count; }
+
+  TypeLimits& type_limits() { return type_limits_; }
 
   // Runs one request in a turn of its own.  The line is split as Redis splits an inline command.
   std::string Run(std::string_view line);
@@ -60,6 +71,9 @@ class CommandTestbed {
   std::unique_ptr<SweeperThread> sweeper_;
   SlotSet owned_slots_;
   bool debug_allowed_ = false;
+  bool in_cluster_ = false;
+  uint64_t max_pattern_keys_ = uint64_t{1} << 24;
+  TypeLimits type_limits_;
   int64_t hits_ = 0;
   int64_t misses_ = 0;
 };

@@ -106,7 +106,8 @@ TEST(ScanTest, LargeRecordsEndACallEarly) {
   CommandTestbed testbed;
   CommandClient client(&testbed, 2);
   for (int i = 0; i < 10; ++i) {
-    ASSERT_EQ(client.Run("setrange {x}" + std::to_string(i) + " 4194303 x"), ":4194304");
+    ASSERT_EQ(client.RunRaw({"set", "{x}" + std::to_string(i), std::string(4 << 20, 'x')}),
+              "+OK\r\n");
     client.Commit();
   }
   int calls = 0;

@@ -1,49 +1,54 @@
 #include "storage_node/server/io_worker.h"
 
-#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "common/base/logging.h"
-#include "common/base/strings.h"
 #include "common/net/socket.h"
-#include "common/resp/error_text.h"
+#include "common/service/acl_gate.h"
 #include "common/service/protected_mode.h"
-#include "common/slot/slot.h"
-#include "storage_node/command/command_handlers.h"
-#include "storage_node/types/keyspace.h"
 
 namespace kvs {
 namespace {
 
-// A turn that has gathered this much is committed before its end, so that it stays short and small.
-constexpr size_t kMaxTurnBytes = size_t{1} << 20;
 constexpr int64_t kStallRetryMs = 1;
 constexpr int64_t kIdleCheckMs = 1000;
-bool IsNodeCommand(const CommandSpec& spec) {
-  return HandlerOf(IdOf(spec)) != nullptr;
-}
-
-// Multi-key reads see one moment, as in Redis; reads of one key need no lock for that.
-bool NeedsLock(const CommandSpec& spec, size_t key_count) {
-  return spec.is_write() || key_count > 1;
-}
 
 }  // namespace
 
 IoWorker::IoWorker(std::string name, const Parts& parts)
     : store_(parts.store),
-      scan_cursors_(parts.scan_cursors),
-      sweeper_(parts.sweeper),
       metrics_(parts.metrics),
       service_(parts.service),
       options_(parts.options),
-      topology_(parts.topology),
       loop_(std::move(name)),
+      pubsub_(parts.pubsub),
+      outlet_([this] { loop_.PostAlways([this] { DeliverMessages(); }); }),
       sessions_(&loop_, parts.service, [this](NodeSession* session) { EnterTurn(session); }),
-      txn_(parts.store, [this](const Status& status, uint64_t lsn) { OnCommit(status, lsn); }) {
+      blocked_(parts.blocked),
+      migrations_(parts.migrations),
+      txn_(
+          parts.store, [this](const Status& status, uint64_t lsn) { OnCommit(status, lsn); },
+          Txn::Manner::kGivesUp),
+      dispatcher_({.store = parts.store,
+                   .scan_cursors = parts.scan_cursors,
+                   .sweeper = parts.sweeper,
+                   .blocked = parts.blocked,
+                   .metrics = parts.metrics,
+                   .pubsub = parts.pubsub,
+                   .tracking = parts.tracking,
+                   .scripts = parts.scripts,
+                   .functions = parts.functions,
+                   .running_scripts = parts.running_scripts,
+                   .script_jobs = parts.script_jobs,
+                   .migrations = parts.migrations,
+                   .service = &service_,
+                   .loop = &loop_,
+                   .txn = &txn_,
+                   .host = this},
+                  parts.options, parts.topology) {
   loop_.AddTurnHook(this);
   store_->pipeline().AddListener(this);
   loop_.Every(kIdleCheckMs, [this] {
@@ -80,15 +85,88 @@ void IoWorker::Stop() {
 void IoWorker::SetOptions(NodeOptionsPtr options) {
   loop_.PostAlways([this, options = std::move(options)]() mutable {
     options_ = std::move(options);
-    service_.requirepass = options_->requirepass;
+    dispatcher_.SetOptions(options_);
   });
 }
 
 void IoWorker::SetTopology(NodeTopologyPtr topology) {
   loop_.PostAlways([this, topology = std::move(topology)]() mutable {
-    topology_ = std::move(topology);
-    service_.cluster = topology_->cluster;
+    service_.cluster = topology->cluster;
+    const bool loses_slots = dispatcher_.LosesSlots(*topology);
+    dispatcher_.SetTopology(std::move(topology));
+    if (loses_slots) {
+      tracking()->OnEverything();  // Others will change what our clients have read.
+    }
+    RedirectBlocked();
   });
+}
+
+void IoWorker::ReviewUsers() {
+  loop_.PostAlways([this] {
+    sessions_.ReviewUsers(service_);
+    RefuseBlocked();
+  });
+}
+
+// What waits for keys that its user may no longer use.
+void IoWorker::RefuseBlocked() {
+  for (const auto& [ticket, session] : waiting_) {
+    if (const BlockedCommandPtr command = blocked_->Find(ticket);
+        command != nullptr && !MayDoAll(*session->client(), service_)) {
+      const std::vector<std::string_view> args(command->args.begin(), command->args.end());
+      if (const std::string error = CheckAcl(*command->spec, args, &service_, session->client());
+          !error.empty()) {
+        blocked_->Refuse(ticket, error);
+      }
+    }
+  }
+}
+
+void IoWorker::OfferKey(const std::string& key) {
+  loop_.PostAlways([this, key] { dispatcher_.OfferKey(key); });
+}
+
+void IoWorker::RedirectBlocked() {
+  for (const auto& [ticket, session] : waiting_) {
+    const BlockedCommandPtr command = blocked_->Find(ticket);
+    if (command == nullptr) {
+      continue;  // Its reply is on its way.
+    }
+    const std::vector<std::string_view> args(command->args.begin(), command->args.end());
+    if (const std::string error = dispatcher_.CheckSlots(*command->spec, args); !error.empty()) {
+      blocked_->Refuse(ticket, error);
+    }
+  }
+}
+
+void IoWorker::OnBlocked(NodeSession* session, WaitTicket ticket, int64_t timeout_ms) {
+  waiting_.emplace(ticket, session);
+  session->BeginWait(ticket, timeout_ms);
+}
+
+// In any thread: that of the loop that has served the command, or of the client that unblocks it.
+void IoWorker::OnUnblocked(WaitTicket ticket, Unblocked unblocked) {
+  loop_.PostAlways([this, ticket, unblocked = std::move(unblocked)] {
+    const auto found = waiting_.find(ticket);
+    if (found == waiting_.end()) {
+      return;  // The client has gone meanwhile.
+    }
+    NodeSession* const session = found->second;
+    waiting_.erase(found);
+    EnterTurn(session);
+    session->EndWait(unblocked);
+  });
+}
+
+void IoWorker::OnWaitTimeout(WaitTicket ticket) {
+  blocked_->Expire(ticket);
+  migrations_->Expire(ticket);
+}
+
+void IoWorker::SettleTurn(NodeSession* session) {
+  if (session->depends_on_turn()) {
+    (void)txn_.Commit().ok();  // Its outcome goes to OnCommit().
+  }
 }
 
 RequestLimits IoWorker::Limits(bool authenticated) const {
@@ -106,7 +184,7 @@ void IoWorker::OnAccept(UniqueFd fd) {
     (void)::send(fd.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return;
   }
-  if (IsProtectedFrom(*options_, fd.get())) {
+  if (IsProtectedFrom(*options_, service_.acl->is_open(), fd.get())) {
     metrics_->Increment(kNode_connections_rejected_total);
     (void)::send(fd.get(), kProtectedModeError.data(), kProtectedModeError.size(),
                  MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -117,7 +195,7 @@ void IoWorker::OnAccept(UniqueFd fd) {
   std::shared_ptr<ClientInfo> info = sessions_.AddClient(fd.get());
   NodeSession* raw =
       sessions_.Add(std::make_unique<NodeSession>(this, std::move(fd), std::move(info)));
-  raw->client()->authenticated = options_->requirepass.empty();
+  BeginClient(service_, raw->client());
   metrics_->Increment(kNode_connections_total);
   metrics_->Increment(kNode_client_connections);
   if (Status status = raw->Start(); !status.ok()) {
@@ -131,6 +209,11 @@ void IoWorker::OnClosed(NodeSession* session) {
   std::erase(turn_, session);
   std::erase(stalled_, session);
   std::erase(parked_, session);
+  if (session->blocked()) {
+    waiting_.erase(session->wait_ticket());
+    blocked_->GiveUp(session->wait_ticket());
+    migrations_->GiveUp(session->wait_ticket());
+  }
   sessions_.Remove(session);
 }
 
@@ -138,226 +221,6 @@ void IoWorker::EnterTurn(NodeSession* session) {
   if (!session->in_turn()) {
     session->set_in_turn(true);
     turn_.push_back(session);
-  }
-}
-
-IoWorker::Outcome IoWorker::Execute(NodeSession* session, CommandArgs args) {
-  metrics_->Increment(kNode_requests_total);
-  if (!service_.renames->empty() && !service_.renames->Translate(&args, &renamed_)) {
-    RefuseUnknown(session, args, UnknownNameError(args));
-    return Outcome::kDone;
-  }
-  const CommandSpec* spec = ResolveCommand(args);
-  if (spec == nullptr) {
-    RefuseUnknown(session, args, CommandError(args));
-    return Outcome::kDone;
-  }
-  if (Refuse(session, *spec, args)) {
-    return Outcome::kDone;
-  }
-  if (Hold(session, *spec, args)) {
-    return Outcome::kHeld;
-  }
-  session->client()->info->NoteCommand(static_cast<int>(IdOf(*spec)));
-  session->BeginReply();
-  if (IsNodeCommand(*spec)) {
-    if (RunHandler(session, *spec, args) == Outcome::kHeld) {
-      return Outcome::kHeld;
-    }
-  } else {
-    AnswerHere(session, *spec, args);
-  }
-  service_.monitors->OnCommand(*spec, args, *session->client()->info, loop_.clock());
-  service_.diagnostics->hot_keys.OnCommand(*spec, args, loop_.clock());
-  if (txn_.batch_bytes() > kMaxTurnBytes) {
-    (void)txn_.Commit().ok();  // Its outcome goes to OnCommit().
-  }
-  return Outcome::kDone;
-}
-
-void IoWorker::RefuseUnknown(NodeSession* session, CommandArgs args, std::string_view error) {
-  if (EqualsIgnoreCase(args[0], "post") || EqualsIgnoreCase(args[0], "host:")) {
-    // A browser was made to talk to us; what follows would be somebody else's commands.
-    KVS_LOG(kWarning, "closed a connection that speaks HTTP from {}",
-            session->client()->info->address);
-    return session->Close();
-  }
-  session->BeginReply();
-  RespWriter(session->client()->protocol, session->output())
-      .Error(session->client()->authenticated ? error : kNoAuthError);
-  metrics_->CountError(Code::kUnsupported);
-  session->EndReply();
-}
-
-bool IoWorker::Hold(NodeSession* session, const CommandSpec& spec, CommandArgs args) {
-  if (service_.pause->Holds(spec, [this] { return loop_.clock()->MonotonicMillis(); })) {
-    sessions_.ResumeAfterPause(session);
-    return true;
-  }
-  if (spec.is_write() && AnyStalled(spec, args)) {
-    metrics_->Increment(kNode_stalled_writes_total);
-    ResumeLater(session);
-    return true;
-  }
-  return false;
-}
-
-// Commands about the connection and the process.
-void IoWorker::AnswerHere(NodeSession* session, const CommandSpec& spec, CommandArgs args) {
-  const int64_t start = loop_.clock()->MonotonicMicros();
-  const bool failed = AnswerConnectionCommand(spec, args, &service_, session->client(),
-                                              session->output(), session->muted());
-  const int64_t micros = loop_.clock()->MonotonicMicros() - start;
-  metrics_->CountCommand(static_cast<int>(IdOf(spec)), micros, failed);
-  session->EndReply();
-  const StageTimes times = {.queue = start - loop_.now_micros(), .engine = micros};
-  session->NoteTimes(spec, args, times, /*waits=*/false);
-  sessions_.UpdateMonitor(session);
-}
-
-// Writes an error and returns true if the command may not run.
-bool IoWorker::Refuse(NodeSession* session, const CommandSpec& spec, CommandArgs args) {
-  std::string error;
-  Code code = Code::kUnauthenticated;
-  if (!MayRun(spec, *session->client())) {
-    error = kNoAuthError;
-  } else if (NeedsCluster(spec, service_)) {
-    error = kClusterDisabledError;
-    code = Code::kUnsupported;
-  } else if (spec.has_keys()) {
-    error = CheckSlots(spec, args);
-    code = Code::kUnavailable;
-  }
-  if (error.empty() && spec.is_write()) {
-    if (const Status health = store_->WriteHealth(); !health.ok()) {
-      error = ErrorText(health);
-      code = health.code();
-    }
-  }
-  if (error.empty()) {
-    return false;
-  }
-  metrics_->CountError(code);
-  metrics_->CountRejected(static_cast<int>(IdOf(spec)));
-  session->BeginReply();
-  RespWriter(session->client()->protocol, session->output()).Error(error);
-  session->EndReply();
-  return true;
-}
-
-std::string IoWorker::CheckSlots(const CommandSpec& spec, CommandArgs args) const {
-  if (!topology_->managed) {
-    return "";
-  }
-  const KeyPositions keys = FindKeys(spec, args);
-  for (size_t i = 0; i < keys.count; ++i) {
-    const int slot = SlotOf(args[keys.index(i)]);
-    if (topology_->owned.test(static_cast<size_t>(slot))) {
-      continue;
-    }
-    metrics_->Increment(kNode_redirects_total);
-    const Shard* shard = topology_->map == nullptr ? nullptr : topology_->map->Find(slot);
-    if (shard == nullptr) {
-      return "CLUSTERDOWN Hash slot not served";
-    }
-    return fmt::format("MOVED {} {}", slot, FormatAddress(shard->master.address));
-  }
-  return "";
-}
-
-bool IoWorker::AllowsDebug(NodeSession* session) const {
-  const std::string& who = options_->enable_debug_command;
-  return who == "yes" || (who == "local" && PeerIsLocal(session->client()->info->fd));
-}
-
-bool IoWorker::AnyStalled(const CommandSpec& spec, CommandArgs args) const {
-  const KeyPositions keys = FindKeys(spec, args);
-  for (size_t i = 0; i < keys.count; ++i) {
-    if (store_->IsStalled(static_cast<uint16_t>(SlotOf(args[keys.index(i)])))) {
-      return true;
-    }
-  }
-  return false;
-}
-
-void IoWorker::LockKeys(const CommandSpec& spec, CommandArgs args) {
-  const KeyPositions keys = FindKeys(spec, args);
-  if (keys.count == 0 || !NeedsLock(spec, keys.count)) {
-    return;
-  }
-  lock_keys_.clear();
-  for (size_t i = 0; i < keys.count; ++i) {
-    lock_keys_.push_back(args[keys.index(i)]);
-  }
-  txn_.Lock(lock_keys_);
-}
-
-IoWorker::Outcome IoWorker::RunHandler(NodeSession* session, const CommandSpec& spec,
-                                       CommandArgs args) {
-  const int64_t start = loop_.clock()->MonotonicMicros();
-  txn_.Begin();
-  LockKeys(spec, args);
-  CommandContext context{.spec = spec,
-                         .args = args,
-                         .txn = &txn_,
-                         .reply = RespWriter(session->client()->protocol, session->output()),
-                         .owned_slots = &topology_->owned,
-                         .scan_cursors = scan_cursors_,
-                         .sweeper = sweeper_,
-                         .debug_allowed = IdOf(spec) == CommandId::kDebug && AllowsDebug(session),
-                         .max_string_size = ToInt(options_->proto_max_bulk_len)};
-  const Status status = HandlerOf(IdOf(spec))(context);
-  if (status.code() == Code::kUnavailable && !spec.is_write()) {
-    session->AbandonReply();
-    // An instance is being reopened: that takes milliseconds, or as long as somebody still uses
-    // what was open before.
-    ResumeLater(session);
-    return Outcome::kHeld;
-  }
-  if (!status.ok()) {
-    session->output()->resize(session->reply_start());
-    context.reply.Error(status);
-    metrics_->CountError(status.code());
-  }
-  const KeyPositions keys = FindKeys(spec, args);
-  if (!NeedsLock(spec, keys.count)) {
-    for (size_t i = 0; i < keys.count; ++i) {
-      txn_.Observe(args[keys.index(i)]);
-    }
-  }
-  session->EndReply();
-  StageTimes times = {.queue = start - loop_.now_micros(),
-                      .lock = txn_.lock_micros(),
-                      .commit = txn_.commit_micros()};
-  const bool waits = txn_.depends_on_turn() || txn_.observed_lsn() > watermark();
-  if (txn_.depends_on_turn()) {
-    session->DependOnTurn();
-  }
-  session->Observe(txn_.observed_lsn());
-  DeleteExpired(session, context.expired_keys);
-  metrics_->Add(kNode_keyspace_hits_total, context.keyspace_hits);
-  metrics_->Add(kNode_keyspace_misses_total, context.keyspace_misses);
-  const int64_t micros = loop_.clock()->MonotonicMicros() - start;
-  metrics_->CountCommand(static_cast<int>(IdOf(spec)), micros, !status.ok());
-  times.engine = std::max<int64_t>(micros - times.lock - times.commit, 0);
-  session->NoteTimes(spec, args, times, waits);
-  return Outcome::kDone;
-}
-
-// Deletes what a command found expired.  Its reply said that the keys are gone: it waits until that
-// is in the log.
-void IoWorker::DeleteExpired(NodeSession* session, const std::vector<std::string>& keys) {
-  for (const std::string& key : keys) {
-    if (!store_->WriteHealth().ok() || store_->IsStalled(static_cast<uint16_t>(SlotOf(key)))) {
-      continue;  // It is invisible all the same, and the sweeper comes again.
-    }
-    txn_.Begin();
-    const Result<bool> deleted = DeleteIfExpired(&txn_, key);
-    if (deleted.ok() && *deleted) {
-      metrics_->Increment(kNode_expired_keys_total);
-      session->DependOnTurn();
-    }
-    session->Observe(txn_.observed_lsn());
   }
 }
 
@@ -373,6 +236,7 @@ void IoWorker::OnCommit(const Status& status, uint64_t lsn) {
     }
     session->FinishTurn(lsn, txn_.last_commit_micros());
   }
+  dispatcher_.OnCommit(status, lsn);
 }
 
 void IoWorker::OnTurnEnd() {
@@ -387,6 +251,7 @@ void IoWorker::OnTurnEnd() {
   for (NodeSession* session : turn) {
     session->set_in_turn(false);
     session->FinishTurn(0, 0);
+    session->AppendMessages();
     session->Flush();
   }
   if (turn_.empty()) {
@@ -419,6 +284,44 @@ void IoWorker::OnParked(NodeSession* session) {
   }
 }
 
+void IoWorker::Subscribe(NodeSession* session, ChannelKind kind, std::string_view name) {
+  if (session->OpenSubscriptions()->Add(kind, name)) {
+    subscriptions_.Add(kind, name, session);
+    pubsub_->Add(kind, name, &outlet_);
+    session->NoteSubscriptions();
+  }
+}
+
+void IoWorker::Unsubscribe(NodeSession* session, ChannelKind kind, std::string_view name) {
+  if (session->subscriptions() != nullptr && session->OpenSubscriptions()->Remove(kind, name)) {
+    subscriptions_.Remove(kind, name, session);
+    pubsub_->Remove(kind, name, &outlet_);
+    session->NoteSubscriptions();
+  }
+}
+
+void IoWorker::EndSubscriptions(NodeSession* session) {
+  for (const ChannelKind kind :
+       {ChannelKind::kChannel, ChannelKind::kPattern, ChannelKind::kShard}) {
+    while (session->subscriptions() != nullptr && !session->subscriptions()->names(kind).empty()) {
+      Unsubscribe(session, kind, std::string(*session->subscriptions()->names(kind).begin()));
+    }
+  }
+}
+
+// A loop that has lost messages does not know whose they were.
+void IoWorker::DeliverMessages() {
+  bool overflown = false;
+  for (const MessagePtr& message : outlet_.Take(&overflown)) {
+    subscriptions_.Deliver(*message);
+  }
+  if (overflown) {
+    KVS_LOG(kWarning, "closed all clients of {} that have subscribed: it cannot keep up",
+            loop_.name());
+    sessions_.CloseIf([](NodeSession* session) { return session->subscriptions() != nullptr; });
+  }
+}
+
 void IoWorker::ResumeSoon(NodeSession* session) {
   stalled_.push_back(session);
   loop_.PostAlways([this] { ResumeStalled(); });
@@ -428,6 +331,15 @@ void IoWorker::ResumeLater(NodeSession* session) {
   stalled_.push_back(session);
   if (stall_timer_ == kNoTimer) {
     stall_timer_ = loop_.After(kStallRetryMs, [this] { ResumeStalled(); });
+  }
+}
+
+void IoWorker::OfferLater() {
+  if (offer_timer_ == kNoTimer) {
+    offer_timer_ = loop_.After(kStallRetryMs, [this] {
+      offer_timer_ = kNoTimer;
+      dispatcher_.OfferAgain();
+    });
   }
 }
 

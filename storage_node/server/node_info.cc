@@ -64,9 +64,11 @@ InfoSection NodeServer::ClientsSection(const NodeOptions& options) const {
   section.Add("connected_clients", static_cast<int64_t>(clients_.count()))
       .Add("cluster_connections", 0)
       .Add("maxclients", options.maxclients)
-      .Add("blocked_clients", 0)
-      .Add("tracking_clients", 0)
-      .Add("clients_in_timeout_table", 0);
+      .Add("blocked_clients", static_cast<int64_t>(blocked_.count().load()))
+      .Add("tracking_clients", static_cast<int64_t>(tracking_.counts().clients))
+      .Add("clients_in_timeout_table", 0)
+      .Add("total_blocking_keys", static_cast<int64_t>(blocked_.key_count()))
+      .Add("total_blocking_keys_on_nokey", 0);
   return section;
 }
 
@@ -74,6 +76,13 @@ InfoSection NodeServer::MemorySection(const NodeOptions& options) const {
   InfoSection section("Memory");
   AddMemoryInfo(ReadMemoryFigures(clients_, MemoryParts()), ToInt(options.maxmemory_soft),
                 &section);
+  const bool runs_scripts = scripts_ != nullptr;
+  const FunctionSetPtr functions = functions_.current();
+  section.Add("used_memory_functions", static_cast<int64_t>(functions->bytes()))
+      .Add("number_of_functions", static_cast<int64_t>(functions->function_count()))
+      .Add("number_of_libraries", static_cast<int64_t>(functions->libraries().size()))
+      .Add("number_of_cached_scripts", runs_scripts ? static_cast<int64_t>(scripts_->count()) : 0)
+      .Add("used_memory_scripts", runs_scripts ? static_cast<int64_t>(scripts_->bytes()) : 0);
   section.Add("record_cache_bytes", metrics_.Value(kNode_record_cache_bytes))
       .Add("record_cache_budget", metrics_.Value(kNode_record_cache_budget))
       .Add("record_cache_entries", metrics_.Value(kNode_record_cache_entries))
@@ -91,7 +100,7 @@ InfoSection NodeServer::PersistenceSection(const NodeOptions& options) const {
       .Add("async_loading", 0)
       .Add("rdb_changes_since_last_save", 0)
       .Add("rdb_bgsave_in_progress", 0)
-      .Add("rdb_last_save_time", started_ms_ / 1000)
+      .Add("rdb_last_save_time", loop_->clock()->WallMillis() / 1000)
       .Add("rdb_last_bgsave_status", "ok")
       .Add("rdb_last_bgsave_time_sec", -1)
       .Add("rdb_current_bgsave_time_sec", -1)
@@ -124,7 +133,10 @@ InfoSection NodeServer::StatsSection() const {
   for (int i = 1; i < kCodeCount; ++i) {
     errors += metrics_.Errors(static_cast<Code>(i));
   }
-  const int64_t swept = sweeper_ ? static_cast<int64_t>(sweeper_->stats().expired_keys) : 0;
+  const auto count = [this](ChannelKind kind) {
+    return static_cast<int64_t>(pubsub_.NameCount(kind));
+  };
+  const TrackingCounts tracked = tracking_.counts();
   InfoSection section("Stats");
   section.Add("total_connections_received", value(kNode_connections_total))
       .Add("total_commands_processed", static_cast<int64_t>(calls))
@@ -137,15 +149,17 @@ InfoSection NodeServer::StatsSection() const {
       .Add("sync_full", 0)
       .Add("sync_partial_ok", 0)
       .Add("sync_partial_err", 0)
-      .Add("expired_keys", value(kNode_expired_keys_total) + swept)
+      .Add("expired_keys", value(kNode_expired_keys_total))
       .Add("expired_stale_perc", "0.00")
       .Add("expired_time_cap_reached_count", 0)
+      .Add("swept_records", value(kNode_swept_records_total))
       .Add("evicted_keys", 0)
       .Add("evicted_clients", 0)
       .Add("keyspace_hits", value(kNode_keyspace_hits_total))
       .Add("keyspace_misses", value(kNode_keyspace_misses_total))
-      .Add("pubsub_channels", 0)
-      .Add("pubsub_patterns", 0)
+      .Add("pubsub_channels", count(ChannelKind::kChannel))
+      .Add("pubsub_patterns", count(ChannelKind::kPattern))
+      .Add("pubsubshard_channels", count(ChannelKind::kShard))
       .Add("latest_fork_usec", 0)
       .Add("total_forks", 0)
       .Add("migrate_cached_sockets", 0)
@@ -154,9 +168,9 @@ InfoSection NodeServer::StatsSection() const {
       .Add("active_defrag_misses", 0)
       .Add("active_defrag_key_hits", 0)
       .Add("active_defrag_key_misses", 0)
-      .Add("tracking_total_keys", 0)
-      .Add("tracking_total_items", 0)
-      .Add("tracking_total_prefixes", 0)
+      .Add("tracking_total_keys", static_cast<int64_t>(tracked.keys))
+      .Add("tracking_total_items", static_cast<int64_t>(tracked.readers))
+      .Add("tracking_total_prefixes", static_cast<int64_t>(tracked.prefixes))
       .Add("unexpected_error_replies", 0)
       .Add("total_error_replies", static_cast<int64_t>(errors))
       .Add("stalled_writes", value(kNode_stalled_writes_total))

@@ -1,10 +1,9 @@
 #include "storage_node/server/node_options.h"
 
-#include <algorithm>
-
 #include "common/base/thread.h"
 #include "common/command/renamed_commands.h"
 #include "common/net/socket.h"
+#include "storage_node/commit/key_events.h"
 
 namespace kvs {
 
@@ -44,12 +43,24 @@ std::vector<std::pair<std::string, std::string>> NodeConfigConstants(const NodeO
 }
 
 int64_t IoThreadCount(const NodeOptions& options) {
-  return options.io_threads > 0 ? options.io_threads : std::max(1, ProcessorCount() / 2);
+  return ThreadCount(options.io_threads);
+}
+
+TypeLimits TypeLimitsOf(const NodeOptions& options) {
+  return {.packed_size = ToInt(options.packed_collection_size),
+          .hash_max_listpack_entries = static_cast<uint64_t>(options.hash_max_listpack_entries),
+          .hash_max_listpack_value = ToInt(options.hash_max_listpack_value),
+          .hll_sparse_max_bytes = ToInt(options.hll_sparse_max_bytes),
+          .set_max_intset_entries = static_cast<uint64_t>(options.set_max_intset_entries),
+          .set_max_listpack_entries = static_cast<uint64_t>(options.set_max_listpack_entries),
+          .set_max_listpack_value = ToInt(options.set_max_listpack_value),
+          .list_max_listpack_size = options.list_max_listpack_size,
+          .zset_max_listpack_entries = static_cast<uint64_t>(options.zset_max_listpack_entries),
+          .zset_max_listpack_value = ToInt(options.zset_max_listpack_value)};
 }
 
 int64_t BackgroundJobCount(const NodeOptions& options) {
-  return options.max_background_jobs > 0 ? options.max_background_jobs
-                                         : std::max(1, ProcessorCount() / 2);
+  return ThreadCount(options.max_background_jobs);
 }
 
 }  // namespace kvs

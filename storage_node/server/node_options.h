@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/config/option.h"
+#include "storage_node/types/type_limits.h"
 
 namespace kvs {
 
@@ -24,6 +25,7 @@ struct NodeOptions {
 int64_t IoThreadCount(const NodeOptions& options);
 // ...and how many instances may work in the background at once.
 int64_t BackgroundJobCount(const NodeOptions& options);
+TypeLimits TypeLimitsOf(const NodeOptions& options);
 
 using NodeOptionsPtr = std::shared_ptr<const NodeOptions>;
 

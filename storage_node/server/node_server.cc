@@ -12,6 +12,10 @@
 #include "common/base/random.h"
 #include "common/base/strings.h"
 #include "common/net/socket.h"
+#include "storage_node/keys/key_codec.h"
+#include "storage_node/script/function_interpreter.h"
+#include "storage_node/server/key_event_messages.h"
+#include "storage_node/server/tracked_writes.h"
 
 namespace kvs {
 namespace {
@@ -26,6 +30,9 @@ std::vector<std::string> CommandNames() {
   }
   return names;
 }
+
+// Libraries that are on the disk have been loaded before: they get more time than by a client.
+constexpr int64_t kLoadingMicros = 10'000'000;
 
 // Keeps a text that is written once: returns the file's content, or writes `fresh`.
 Result<std::string> LoadOrWrite(const std::string& path, const std::string& fresh) {
@@ -49,9 +56,19 @@ NodeServer::NodeServer(EventLoop* loop, ConfigStore<NodeOptions>* config)
       started_ms_(loop->clock()->WallMillis()),
       run_id_(RandomHexId()),
       metrics_("kvs_node_", NodeMetricRows(), CommandNames()),
+      tracking_(DeliverTo(&clients_), NoteBrokenIn(&clients_)),
       topology_(NodeTopology::Standalone()) {}
 
 NodeServer::~NodeServer() {
+  if (migrate_pool_ != nullptr) {
+    migrate_pool_->Stop();
+  }
+  if (script_worker_ != nullptr) {
+    script_worker_->Stop();
+  }
+  if (sweeper_ != nullptr) {
+    sweeper_->Stop();
+  }
   workers_.clear();
   sweeper_.reset();
 }
@@ -60,14 +77,37 @@ Status NodeServer::Start() {
   KVS_RETURN_IF_ERROR(OpenDirectory());
   KVS_RETURN_IF_ERROR(LoadMap());
   KVS_RETURN_IF_ERROR(OpenStore());
+  LoadFunctions();
   ConnectMetrics();
   sweeper_ = std::make_unique<SweeperThread>(store_.get(), loop_->clock());
   diagnostics_.Configure(*start_options_);
+  monitors_.set_sample(start_options_->monitor_sample);
   config_->AddListener([this](const NodeOptionsPtr& before, const NodeOptionsPtr& after) {
     diagnostics_.Configure(*after);
+    monitors_.set_sample(after->monitor_sample);
+    SetEventKinds(*after);  // At once: what comes after CONFIG SET is told.
+    ConfigureAcl(*before, *after, &acl_);
     loop_->PostAlways([this, before, after] { OnOptions(*before, after); });
   });
+  SetEventKinds(*config_->current());
+  sweeper_->set_event_sink([this](KeyEventKinds kinds, std::vector<KeyEvent> events) {
+    for (KeyEvent& event : events) {
+      for (Message& message : MessagesOf(kinds, std::move(event))) {
+        pubsub_.Publish(std::move(message));
+      }
+    }
+  });
+  tracking_.set_max_keys(static_cast<size_t>(start_options_->tracking_table_max_keys));
+  sweeper_->set_tracked_sink(&tracking_.count(), [this](Txn::TrackedWrites writes) {
+    TellTrackedWrites(std::move(writes), &tracking_);
+  });
   KVS_RETURN_IF_ERROR(StartWorkers());
+  sweeper_->set_on_expired([this, cells = metrics_.NewCells()](const std::string& key) {
+    cells->Increment(kNode_expired_keys_total);
+    if (blocked_.HasAnEnd(key)) {
+      workers_.front()->OfferKey(key);
+    }
+  });
   if (store_->has_binlog()) {
     sweeper_->Start();
   }
@@ -78,6 +118,8 @@ Status NodeServer::Start() {
 }
 
 void NodeServer::Serve() {
+  script_worker_->StartThread();
+  migrate_pool_->StartThreads();
   for (const auto& worker : workers_) {
     worker->StartThread();
   }
@@ -88,6 +130,12 @@ void NodeServer::Serve() {
 Status NodeServer::Stop() {
   loop_->Cancel(std::exchange(rate_timer_, kNoTimer));
   loop_->Cancel(std::exchange(memory_timer_, kNoTimer));
+  if (migrate_pool_ != nullptr) {
+    migrate_pool_->Stop();  // First: others may wait for what it holds, a script too.
+  }
+  if (script_worker_ != nullptr) {
+    script_worker_->Stop();  // Likewise.
+  }
   if (sweeper_ != nullptr) {
     sweeper_->Stop();
   }
@@ -158,6 +206,43 @@ Status NodeServer::OpenStore() {
   return Status::Ok();
 }
 
+// One that cannot be loaded is told in the log, and stays on the disk until it is replaced or
+// flushed: the node serves without it.
+void NodeServer::LoadFunctions() {
+  const std::string prefix = LibraryPrefix();
+  const Result<std::unique_ptr<MergedIterator>> it =
+      store_->NewIterator(kNodeSlot, prefix, PrefixEnd(prefix));
+  if (!it.ok()) {
+    KVS_LOG(kError, "the libraries of functions cannot be read: {}", it.status().message());
+    return;
+  }
+  FunctionInterpreter interpreter(ToInt(start_options_->script_memory_limit));
+  FunctionSet set;
+  for ((*it)->SeekToFirst(); (*it)->Valid(); (*it)->Next()) {
+    const std::string name((*it)->key().substr(prefix.size()));
+    LoadingHost host(loop_->clock(), loop_->clock()->MonotonicMicros() + kLoadingMicros);
+    const Status status = [&]() -> Status {
+      KVS_ASSIGN_OR_RETURN(const std::string_view text, DecodeLibrary((*it)->value()));
+      KVS_ASSIGN_OR_RETURN(const LibraryPtr library, interpreter.Load(text, &host));
+      return library->name == name ? set.Add(library, SIZE_MAX)
+                                   : Status::Corruption("its text has another name");
+    }();
+    interpreter.Retain(FunctionSet());  // Each was loaded by itself once.
+    if (!status.ok()) {
+      KVS_LOG(kError, "the library of functions {} cannot be loaded, FCALL does not find it: {}",
+              QuoteForLog(name), status.message());
+    }
+  }
+  if (!(*it)->status().ok()) {
+    KVS_LOG(kError, "some libraries of functions cannot be read: {}", (*it)->status().message());
+  }
+  if (!set.libraries().empty()) {
+    KVS_LOG(kInfo, "{} libraries with {} functions are loaded", set.libraries().size(),
+            set.function_count());
+    functions_.Publish(std::make_shared<const FunctionSet>(std::move(set)));
+  }
+}
+
 Status NodeServer::StartWorkers() {
   KVS_ASSIGN_OR_RETURN(renames_, RenamedCommands::Make(start_options_->rename_command));
   ServiceContext service;
@@ -166,26 +251,76 @@ Status NodeServer::StartWorkers() {
   service.pause = &pause_;
   service.diagnostics = &diagnostics_;
   service.monitors = &monitors_;
+  service.tracking = &tracking_;
   service.renames = &renames_;
   service.metrics = &metrics_;
   service.clock = loop_->clock();
-  service.requirepass = start_options_->requirepass;
+  KVS_RETURN_IF_ERROR(acl_.Open(start_options_->aclfile,
+                                DefaultChannelsOf(start_options_->acl_pubsub_default),
+                                start_options_->requirepass));
+  acl_.log()->Configure(start_options_->acllog_max_len);
+  service.acl = &acl_;
   service.cluster = topology_->cluster;
   service.mode = start_options_->config_servers.empty() ? "standalone" : "cluster";
+  service.unblock = [this](uint64_t client_id, bool with_error) {
+    return blocked_.Unblock(client_id, with_error);
+  };
   service.info_sections = [this] { return Info(); };
+  service.log_offset = [this] { return store_->pipeline().appended_lsn(); };
   service.memory_parts = [this] { return MemoryParts(); };
   service.shutdown = [this](bool force) { return Shutdown(force); };
+  scripts_ = std::make_unique<ScriptCache>(ToInt(start_options_->script_cache_size));
+  script_worker_ =
+      std::make_unique<ScriptWorker>(Dispatcher::Parts{.store = store_.get(),
+                                                       .scan_cursors = scan_cursors_.get(),
+                                                       .sweeper = sweeper_.get(),
+                                                       .blocked = &blocked_,
+                                                       .metrics = metrics_.NewCells(),
+                                                       .pubsub = &pubsub_,
+                                                       .tracking = &tracking_,
+                                                       .scripts = scripts_.get(),
+                                                       .functions = &functions_,
+                                                       .running_scripts = &running_scripts_,
+                                                       .script_jobs = nullptr,
+                                                       .migrations = nullptr,
+                                                       .service = nullptr,
+                                                       .loop = nullptr,
+                                                       .txn = nullptr,
+                                                       .host = nullptr},
+                                     service, start_options_, topology_);
+  migrate_pool_ = std::make_unique<MigratePool>(
+      MigrateWorker::Parts{
+          .store = store_.get(),
+          .blocked = &blocked_,
+          .pubsub = &pubsub_,
+          .tracking = &tracking_,
+          .config = config_,
+          .offer = [this](const std::string& key) { workers_.front()->OfferKey(key); }},
+      topology_);
   const int64_t threads = IoThreadCount(*start_options_);
   for (int64_t i = 0; i < threads; ++i) {
     workers_.push_back(std::make_unique<IoWorker>(
         fmt::format("io-{}", i + 1), IoWorker::Parts{.store = store_.get(),
                                                      .scan_cursors = scan_cursors_.get(),
                                                      .sweeper = sweeper_.get(),
+                                                     .blocked = &blocked_,
                                                      .metrics = metrics_.NewCells(),
+                                                     .pubsub = &pubsub_,
+                                                     .tracking = &tracking_,
+                                                     .scripts = scripts_.get(),
+                                                     .functions = &functions_,
+                                                     .running_scripts = &running_scripts_,
+                                                     .script_jobs = script_worker_.get(),
+                                                     .migrations = migrate_pool_.get(),
                                                      .service = service,
                                                      .options = start_options_,
                                                      .topology = topology_}));
   }
+  acl_.AddListener([this] {
+    for (const auto& worker : workers_) {
+      worker->ReviewUsers();
+    }
+  });
   return ListenAll();
 }
 
@@ -217,6 +352,11 @@ Status NodeServer::ListenAll() {
   return Status::Ok();
 }
 
+void NodeServer::SetEventKinds(const NodeOptions& options) {
+  const Result<KeyEventKinds> kinds = ParseKeyEventKinds(options.notify_keyspace_events);
+  store_->SetEventKinds(kinds.ok() ? *kinds : 0);  // The option's letters have been checked.
+}
+
 void NodeServer::OnOptions(const NodeOptions& before, const NodeOptionsPtr& after) {
   if (before.loglevel != after->loglevel) {
     const Result<LogLevel> level = ParseLogLevel(after->loglevel);
@@ -225,10 +365,12 @@ void NodeServer::OnOptions(const NodeOptions& before, const NodeOptionsPtr& afte
     }
   }
   GovernMemory();
+  tracking_.set_max_keys(static_cast<size_t>(after->tracking_table_max_keys));
   store_->SetLogRetention(ToInt(after->binlog_keep_size), after->binlog_keep_time.count());
   if (before.binlog_sync != after->binlog_sync) {
     store_->pipeline().SetPolicy(ParseSyncPolicy(after->binlog_sync));
   }
+  script_worker_->SetOptions(after);
   for (const auto& worker : workers_) {
     worker->SetOptions(after);
   }
@@ -299,6 +441,10 @@ Status NodeServer::LeaveNamespace(const std::string& name) {
 void NodeServer::PublishTopology(NodeTopologyPtr topology) {
   topology_ = std::move(topology);
   map_epoch_.store(static_cast<int64_t>(topology_->epoch), std::memory_order_relaxed);
+  if (script_worker_ != nullptr) {
+    script_worker_->SetTopology(topology_);
+    migrate_pool_->SetTopology(topology_);
+  }
   for (const auto& worker : workers_) {
     worker->SetTopology(topology_);
   }
@@ -340,6 +486,8 @@ void NodeServer::ConnectMetrics() {
   };
   source(kNode_keys, [this] { return store_->slots().total_keys(); });
   source(kNode_expires, [this] { return store_->slots().total_expires(); });
+  source(kNode_swept_records_total,
+         [this] { return sweeper_ != nullptr ? sweeper_->stats().dead_records : 0; });
   source(kNode_binlog_appended_lsn, [this] { return store_->pipeline().appended_lsn(); });
   source(kNode_binlog_synced_lsn,
          [this] { return store_->has_binlog() ? store_->binlog().synced_lsn() : 0; });

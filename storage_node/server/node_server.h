@@ -19,8 +19,11 @@
 #include "storage_node/cache/memory_governor.h"
 #include "storage_node/commit/data_dir.h"
 #include "storage_node/commit/store.h"
+#include "storage_node/server/blocked_clients.h"
 #include "storage_node/server/io_worker.h"
+#include "storage_node/server/migrate_pool.h"
 #include "storage_node/server/node_options.h"
+#include "storage_node/server/script_worker.h"
 #include "storage_node/types/sweeper_thread.h"
 
 namespace kvs {
@@ -62,6 +65,7 @@ class NodeServer {
   Status LoadOrMakeNodeId();
   Status LoadMap();
   Status OpenStore();
+  void LoadFunctions();
   Status StartWorkers();
   Status ListenAll();
   void ConnectMetrics();
@@ -79,6 +83,7 @@ class NodeServer {
   // Any thread.  As SIGTERM; refuses if writes are refused and so the data may not be safe.
   Status Shutdown(bool force);
   void PublishTopology(NodeTopologyPtr topology);
+  void SetEventKinds(const NodeOptions& options);
   void OnOptions(const NodeOptions& before, const NodeOptionsPtr& after);
 
   EventLoop* const loop_;
@@ -93,9 +98,16 @@ class NodeServer {
   std::string unix_socket_;  // Empty: none.
   MetricRegistry metrics_;
   ClientRegistry clients_;
+  AclStore acl_;
+  BlockedClients blocked_;
   ClientPause pause_;
   Diagnostics diagnostics_;
   MonitorFeed monitors_;
+  PubSubHub pubsub_;
+  TrackingHub tracking_;
+  std::unique_ptr<ScriptCache> scripts_;
+  FunctionRegistry functions_;
+  RunningScripts running_scripts_;
   RenamedCommands renames_;
   NodeTopologyPtr topology_;
   std::atomic<int64_t> map_epoch_{0};
@@ -111,6 +123,8 @@ class NodeServer {
   TimerId memory_timer_ = kNoTimer;
   std::unique_ptr<ScanCursors> scan_cursors_;
   std::unique_ptr<SweeperThread> sweeper_;
+  std::unique_ptr<ScriptWorker> script_worker_;
+  std::unique_ptr<MigratePool> migrate_pool_;
   std::vector<std::unique_ptr<IoWorker>> workers_;
 };
 

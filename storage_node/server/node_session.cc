@@ -18,6 +18,8 @@ namespace {
 constexpr size_t kReadBudget = 256 * 1024;
 // An output string that grew larger than this is given back when it is sent.
 constexpr size_t kKeptOutput = 64 * 1024;
+// Nobody waits longer: 30 years.
+constexpr int64_t kMaxWaitMs = 946'080'000'000;
 
 }  // namespace
 
@@ -42,6 +44,10 @@ void NodeSession::Close() {
     return;
   }
   closed_ = true;
+  transaction_.reset();
+  worker_->EndSubscriptions(this);
+  EndTracking(&client_, worker_->tracking());
+  worker_->loop()->Cancel(std::exchange(wait_timer_, kNoTimer));
   if (watch_ != nullptr) {
     worker_->loop()->Unwatch(watch_);
     watch_ = nullptr;
@@ -56,6 +62,9 @@ void NodeSession::OnReady(bool readable, bool writable) {
   }
   if (!readable || closed_) {
     return;
+  }
+  if (blocked()) {
+    return ReadAhead();
   }
   const size_t before = input_.size();
   const size_t hint = before > 0 ? parser_.size_hint() : 0;
@@ -78,6 +87,45 @@ void NodeSession::OnReady(bool readable, bool writable) {
   ProcessInput();
 }
 
+// A client that has gone, or closed its side, waits no more: what it would get could be lost.  One
+// that sends more than a request may have is closed, as in Redis.
+void NodeSession::ReadAhead() {
+  const size_t before = input_.size();
+  if (input_.ReadFrom(fd_.get(), kReadBudget, 0) == IoResult::kClosed ||
+      input_.size() > ToInt(worker_->options().client_query_buffer_limit)) {
+    return Close();
+  }
+  worker_->metrics()->Add(kNode_input_bytes_total, static_cast<int64_t>(input_.size() - before));
+  ClientInfo::Bump(&client_.info->total_input, input_.size() - before);
+  NoteActivity();
+}
+
+void NodeSession::BeginWait(WaitTicket ticket, int64_t timeout_ms) {
+  wait_ticket_ = ticket;
+  client_.info->blocked.store(true, std::memory_order_relaxed);
+  if (timeout_ms > 0) {
+    wait_timer_ = worker_->loop()->After(std::min(timeout_ms, kMaxWaitMs), [this] {
+      wait_timer_ = kNoTimer;
+      worker_->OnWaitTimeout(wait_ticket_);
+    });
+  }
+}
+
+void NodeSession::EndWait(const Unblocked& unblocked) {
+  worker_->loop()->Cancel(std::exchange(wait_timer_, kNoTimer));
+  wait_ticket_ = 0;
+  client_.info->blocked.store(false, std::memory_order_relaxed);
+  // The reply is about a turn of its own: it must not share the fate of what came before it.
+  worker_->SettleTurn(this);
+  BeginReply();
+  output_.append(unblocked.reply);
+  EndReply();
+  FinishTurn(unblocked.lsn, 0);
+  worker_->NoteUnblocked(kCommands[client_.info->last_command.load(std::memory_order_relaxed)],
+                         unblocked.micros, unblocked.failed);
+  Resume();
+}
+
 void NodeSession::NoteActivity() {
   last_active_ms_ = worker_->loop()->now_ms();
   client_.info->last_active_ms.store(last_active_ms_, std::memory_order_relaxed);
@@ -92,7 +140,7 @@ void NodeSession::Resume() {
 // The only back-pressure there is: a session without room is not read, and TCP makes the client
 // wait.
 bool NodeSession::HasRoom() const {
-  return !closing_ && !closed_ && !stalled_ &&
+  return !closing_ && !closed_ && !stalled_ && !blocked() &&
          output_.size() - sent_ < ToInt(worker_->options().client_output_soft_limit);
 }
 
@@ -101,11 +149,13 @@ void NodeSession::ProcessInput() {
     switch (parser_.Parse(input_.unread())) {
       case RequestParser::Outcome::kRequest: {
         worker_->EnterTurn(this);
-        if (worker_->Execute(this, parser_.args()) == IoWorker::Outcome::kHeld) {
+        if (worker_->dispatcher()->Execute(this, parser_.args()) == Dispatcher::Outcome::kHeld) {
           parser_.Reset();  // Parsed again when it may run.
           stalled_ = true;
+          held_since_ms_ = held_since_ms_ == 0 ? worker_->loop()->now_ms() : held_since_ms_;
           break;
-        }
+        }  // One that waits for its keys is done with its request.
+        held_since_ms_ = 0;
         input_.Consume(parser_.frame_size());
         parser_.Reset();
         parser_.set_authenticated(client_.authenticated);
@@ -127,7 +177,10 @@ void NodeSession::ProcessInput() {
     closing_ |= client_.close_after_reply;
   }
   if (!closed_) {
-    starved_ = input_.size() > 0 && !closing_ && !stalled_ && !HasRoom();
+    if (blocked() && eof_) {
+      return Close();  // Nobody is there to wait.
+    }
+    starved_ = input_.size() > 0 && !closing_ && !stalled_ && !blocked() && !HasRoom();
     closing_ |= eof_ && !starved_ && !stalled_;
     input_.ReleaseIfEmpty();
     UpdateInterest();
@@ -165,6 +218,90 @@ void NodeSession::EndReply() {
 void NodeSession::AbandonReply() {
   output_.resize(reply_start());
   ReturnMute(muted_, &client_);
+}
+
+Subscriptions* NodeSession::OpenSubscriptions() {
+  if (subscriptions_ == nullptr) {
+    subscriptions_ = std::make_unique<Subscriptions>();
+  }
+  return subscriptions_.get();
+}
+
+void NodeSession::NoteSubscriptions() {
+  const auto count = [this](ChannelKind kind) {
+    return subscriptions_ == nullptr ? 0 : subscriptions_->names(kind).size();
+  };
+  ClientInfo& info = *client_.info;
+  info.channels.store(count(ChannelKind::kChannel), std::memory_order_relaxed);
+  info.patterns.store(count(ChannelKind::kPattern), std::memory_order_relaxed);
+  info.shard_channels.store(count(ChannelKind::kShard), std::memory_order_relaxed);
+  client_.subscribed = info.subscribed();
+  if (!client_.subscribed) {
+    subscriptions_.reset();
+  }
+}
+
+void NodeSession::OnMessage(const Delivery& delivery) {
+  KeepMessage(delivery.Text(client_.protocol));
+}
+
+void NodeSession::OnInvalidation(const InvalidationOrder& order) {
+  std::string text;
+  if (client_.protocol > 2) {
+    AppendInvalidationPush(*order.invalidation, &text);
+  } else if (order.redirected && client_.subscribed) {
+    AppendInvalidationMessage(*order.invalidation, &text);
+  }
+  KeepMessage(text);
+}
+
+void NodeSession::KeepMessage(std::string_view text) {
+  worker_->EnterTurn(this);
+  if (unsent() + messages_.size() + text.size() > ToInt(worker_->options().pubsub_output_limit)) {
+    overflown_ = true;
+  } else {
+    messages_ += text;
+  }
+}
+
+// Whoever does not read loses the connection and not single messages.
+void NodeSession::AppendMessages() {
+  if (overflown_) {
+    KVS_LOG(kWarning,
+            "closed {}: it has subscribed or tracks keys, and does not read (pubsub-output-limit)",
+            client_.info->address);
+    return Close();
+  }
+  if (!messages_.empty()) {
+    output_ += messages_;
+    messages_.clear();
+    turn_start_ = output_.size();
+  }
+}
+
+Transaction* NodeSession::OpenTransaction(KeyWatches* watches) {
+  if (transaction_ == nullptr) {
+    transaction_ = std::make_unique<Transaction>(watches);
+  }
+  return transaction_.get();
+}
+
+void NodeSession::EndTransaction() {
+  transaction_.reset();
+  NoteTransaction();
+}
+
+void NodeSession::SpoilTransaction() {
+  if (transaction_ != nullptr) {
+    transaction_->Spoil();
+  }
+}
+
+void NodeSession::NoteTransaction() {
+  const int64_t queued = in_multi() ? static_cast<int64_t>(transaction_->queue().size()) : -1;
+  client_.info->multi.store(queued, std::memory_order_relaxed);
+  client_.info->multi_bytes.store(in_multi() ? transaction_->queue().bytes() : 0,
+                                  std::memory_order_relaxed);
 }
 
 void NodeSession::NoteTimes(const CommandSpec& spec, CommandArgs args, const StageTimes& times,
@@ -298,8 +435,9 @@ void NodeSession::UpdateInterest() {
     return;
   }
   const bool blocked_output = sent_ < output_.size() && gates_.empty() && !in_turn_;
-  worker_->loop()->SetInterest(watch_, static_cast<uint8_t>((HasRoom() && !eof_ ? kReadable : 0) |
-                                                            (blocked_output ? kWritable : 0)));
+  worker_->loop()->SetInterest(
+      watch_, static_cast<uint8_t>(((HasRoom() || blocked()) && !eof_ ? kReadable : 0) |
+                                   (blocked_output ? kWritable : 0)));
 }
 
 }  // namespace kvs

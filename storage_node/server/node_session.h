@@ -15,18 +15,22 @@
 #include <memory>
 #include <string>
 
+#include "common/base/build_info.h"
 #include "common/base/unique_fd.h"
 #include "common/net/buffer.h"
 #include "common/net/event_loop.h"
+#include "common/pubsub/subscriptions.h"
 #include "common/resp/request_parser.h"
 #include "common/service/connection_commands.h"
+#include "storage_node/server/blocked_clients.h"
 #include "storage_node/server/slow_turn.h"
+#include "storage_node/server/transaction.h"
 
 namespace kvs {
 
 class IoWorker;
 
-class NodeSession : public IoHandler {
+class NodeSession : public IoHandler, public Subscriber {
  public:
   NodeSession(IoWorker* worker, UniqueFd fd, std::shared_ptr<ClientInfo> info);
   ~NodeSession() override;
@@ -36,6 +40,12 @@ class NodeSession : public IoHandler {
 
   // Goes on with requests that were left in the input.
   void Resume();
+  // The command that was executed last waits for its keys, and all that follows with it.
+  void BeginWait(WaitTicket ticket, int64_t timeout_ms);
+  // Its reply is there.
+  void EndWait(const Unblocked& unblocked);
+  bool blocked() const { return wait_ticket_ != 0; }
+  WaitTicket wait_ticket() const { return wait_ticket_; }
   // Settles what this turn has produced: the replies wait for `lsn`, or for nothing if it is 0.
   // Before, `commit_micros` have passed until the turn was in the log.
   void FinishTurn(uint64_t lsn, int64_t commit_micros);
@@ -63,13 +73,42 @@ class NodeSession : public IoHandler {
   // Adds what MONITOR shows.
   void AppendMonitored(std::string_view lines);
 
+  // What the client has subscribed to.  IoWorker changes it.
+  const Subscriptions* subscriptions() const { return subscriptions_.get(); }
+  Subscriptions* OpenSubscriptions();
+  // Tells CLIENT LIST, and forgets what is empty.
+  void NoteSubscriptions();
+  // Keeps a message for the end of the turn.
+  void OnMessage(const Delivery& delivery) override;
+  // The same of what the client, or another that redirects to it, has read.
+  void OnInvalidation(const InvalidationOrder& order);
+  // Adds the messages that came, behind the replies of the turn that has ended.  They depend on no
+  // commit.
+  void AppendMessages();
+
+  // Since when the request that comes next has been held; 0: it has not.
+  int64_t held_since_ms() const { return held_since_ms_; }
+  // Whether others share the connection.
+  bool is_proxy() const { return client_.info->name() == kProxyClientName; }
+
+  // What is known since MULTI or WATCH; nullptr: nothing.
+  Transaction* transaction() { return transaction_.get(); }
+  bool in_multi() const { return transaction_ != nullptr && transaction_->open(); }
+  Transaction* OpenTransaction(KeyWatches* watches);
+  void EndTransaction();
+  // A request was refused: a transaction that is open will be, too.
+  void SpoilTransaction();
+  // Tells CLIENT LIST.
+  void NoteTransaction();
+
   ClientState* client() { return &client_; }
   std::string* output() { return &output_; }
   size_t unsent() const { return output_.size() - sent_; }
   bool has_unsent() const { return unsent() > 0; }
   // Whether replies wait for the watermark.
   bool parked() const { return !gates_.empty(); }
-  static bool idle() { return true; }  // Between turns nothing of it is under way.
+  // Between turns nothing of it is under way, unless it waits for keys.
+  bool idle() const { return !blocked(); }
   bool closed() const { return closed_; }
   bool in_turn() const { return in_turn_; }
   void set_in_turn(bool in_turn) { in_turn_ = in_turn; }
@@ -80,6 +119,8 @@ class NodeSession : public IoHandler {
   void Close();
 
  private:
+  // Keeps the text of a message for the end of the turn.
+  void KeepMessage(std::string_view text);
   struct Gate {
     uint64_t begin;  // Offset in the stream of all output.
     uint64_t lsn;
@@ -89,6 +130,8 @@ class NodeSession : public IoHandler {
   };
 
   bool HasRoom() const;
+  // What comes while a command waits is kept for later.
+  void ReadAhead();
   void NoteActivity();
   void ProcessInput();
   void OnProtocolError();
@@ -101,6 +144,10 @@ class NodeSession : public IoHandler {
   UniqueFd fd_;
   IoWatch* watch_ = nullptr;
   ClientState client_;
+  std::unique_ptr<Transaction> transaction_;
+  std::unique_ptr<Subscriptions> subscriptions_;
+  std::string messages_;    // That came in this turn.
+  bool overflown_ = false;  // There were more than may wait.
   ReadBuffer input_;
   RequestParser parser_;
   int64_t last_active_ms_ = 0;
@@ -124,7 +171,10 @@ class NodeSession : public IoHandler {
   size_t reply_turn_start_ = 0;
   bool muted_ = false;  // Its reply is to be dropped.
 
+  WaitTicket wait_ticket_ = 0;  // Of the command that waits for its keys.
+  TimerId wait_timer_ = kNoTimer;
   bool stalled_ = false;
+  int64_t held_since_ms_ = 0;
   bool starved_ = false;        // Whole requests may wait in the input for room.
   bool resume_posted_ = false;  // Resume() will come because of that.
   bool eof_ = false;            // The client has closed its side.

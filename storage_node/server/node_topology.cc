@@ -1,8 +1,19 @@
 #include "storage_node/server/node_topology.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 namespace kvs {
+
+std::string NodeTopology::WhyNotServed(int slot) const {
+  if (owned.test(static_cast<size_t>(slot))) {
+    return "";
+  }
+  const Shard* shard = map == nullptr ? nullptr : map->Find(slot);
+  return shard == nullptr ? "CLUSTERDOWN Hash slot not served"
+                          : fmt::format("MOVED {} {}", slot, FormatAddress(shard->master.address));
+}
 
 NodeTopologyPtr NodeTopology::Standalone() {
   auto topology = std::make_shared<NodeTopology>();

@@ -21,6 +21,9 @@ struct NodeTopology {
   uint64_t epoch = 0;
   ClusterViewPtr cluster;  // What clients are shown; null: the node is on its own.
 
+  // Returns an empty text if the slot is served here, else the error that tells where it is.
+  std::string WhyNotServed(int slot) const;
+
   // The view of a node without a config server: every slot is its own.
   static std::shared_ptr<const NodeTopology> Standalone();
   // The view of node `node_id` in `map` (null: no slot is owned).
