@@ -10,6 +10,7 @@
 #include "common/base/build_info.h"
 #include "common/base/logging.h"
 #include "common/base/random.h"
+#include "common/base/thread.h"
 #include "common/control/secret_file.h"
 #include "common/net/socket.h"
 
@@ -77,9 +78,13 @@ Status ProxyServer::Start() {
     worker->StartThread();
   }
   diagnostics_.Configure(*start_options_);
+  monitors_.set_sample(start_options_->monitor_sample);
   config_->AddListener([this](const ProxyOptionsPtr& before, const ProxyOptionsPtr& after) {
     diagnostics_.Configure(*after);
+    monitors_.set_sample(after->monitor_sample);
     budget_.set_limit(ToInt(after->buffer_memory_limit));
+    tracking_.set_max_keys(static_cast<size_t>(after->tracking_table_max_keys));
+    ConfigureAcl(*before, *after, &acl_);
     if (before->loglevel != after->loglevel) {
       const Result<LogLevel> level = ParseLogLevel(after->loglevel);
       if (level.ok()) {
@@ -253,11 +258,24 @@ Status ProxyServer::MakeWorkers() {
   service.pause = &pause_;
   service.diagnostics = &diagnostics_;
   service.monitors = &monitors_;
+  service.tracking = &tracking_;
   service.renames = &renames_;
   service.metrics = &metrics_;
   service.clock = loop_->clock();
+  KVS_RETURN_IF_ERROR(acl_.Open(start_options_->aclfile,
+                                DefaultChannelsOf(start_options_->acl_pubsub_default),
+                                start_options_->requirepass));
+  acl_.log()->Configure(start_options_->acllog_max_len);
+  service.acl = &acl_;
   service.mode = RedisMode(*start_options_);
   service.tells_moving = true;
+  service.unblock = [this](uint64_t client_id, bool with_error) {
+    bool unblocked = false;
+    clients_.ForEach([&](const ClientInfo& client) {
+      unblocked = unblocked || (client.id == client_id && client.AskUnblock(with_error));
+    });
+    return unblocked;
+  };
   service.info_sections = [this] { return Info(); };
   service.shutdown = [this](bool /*force*/) {
     KVS_LOG(kInfo, "a client asks for the end");
@@ -265,11 +283,20 @@ Status ProxyServer::MakeWorkers() {
     return Status::Ok();
   };
   budget_.set_limit(ToInt(start_options_->buffer_memory_limit));
-  for (int64_t i = 0; i < start_options_->io_threads; ++i) {
+  for (int64_t i = 0; i < ThreadCount(start_options_->io_threads); ++i) {
     workers_.push_back(std::make_unique<ProxyWorker>(fmt::format("io-{}", i + 1), service, &budget_,
                                                      metrics_.NewCells(), start_options_,
                                                      static_cast<size_t>(i)));
   }
+  acl_.AddListener([this] {
+    for (const auto& worker : workers_) {
+      worker->ReviewUsers();
+    }
+  });
+  workers_.front()->SampleNodes(&node_sums_);
+  tracking_.set_complete(false);  // Until the feed says so.
+  tracking_.set_max_keys(static_cast<size_t>(start_options_->tracking_table_max_keys));
+  workers_.front()->FeedTracking(&tracking_);
   return Status::Ok();
 }
 
@@ -490,6 +517,8 @@ std::vector<InfoSection> ProxyServer::Info() const {
     control = control_status_;
   }
   const int64_t uptime = (loop_->clock()->WallMillis() - started_ms_) / 1000;
+  const int64_t now_ms = loop_->clock()->MonotonicMillis();
+  const NodeTotals nodes = node_sums_.Ask(now_ms);
   std::vector<InfoSection> sections;
 
   InfoSection server("Server");
@@ -504,18 +533,28 @@ std::vector<InfoSection> ProxyServer::Info() const {
       .Add("tcp_port", port_)
       .Add("uptime_in_seconds", uptime)
       .Add("uptime_in_days", uptime / 86400)
-      .Add("io_threads", options->io_threads)
+      .Add("io_threads", ThreadCount(options->io_threads))
       .Add("executable", "kv_proxy");
   sections.push_back(std::move(server));
 
+  int64_t blocked = 0;
+  clients_.ForEach([&blocked](const ClientInfo& client) {
+    blocked += client.blocked.load(std::memory_order_relaxed) ? 1 : 0;
+  });
+  const TrackingCounts tracked = tracking_.counts();
   InfoSection clients("Clients");
   clients.Add("connected_clients", static_cast<int64_t>(clients_.count()))
       .Add("maxclients", options->maxclients)
-      .Add("blocked_clients", 0);
+      .Add("tracking_clients", static_cast<int64_t>(tracked.clients))
+      .Add("blocked_clients", blocked);
   sections.push_back(std::move(clients));
 
   InfoSection memory("Memory");
   AddMemoryInfo(ReadMemoryFigures(clients_, {}), 0, &memory);
+  for (const char* name : {"number_of_cached_scripts", "used_memory_scripts", "number_of_functions",
+                           "number_of_libraries", "used_memory_functions"}) {
+    memory.Add(name, 0);  // The nodes have them.
+  }
   sections.push_back(std::move(memory));
 
   InfoSection persistence("Persistence");
@@ -532,8 +571,14 @@ std::vector<InfoSection> ProxyServer::Info() const {
       .AddFixed("instantaneous_output_kbps", output_rate_.PerSecond() / 1024)
       .Add("rejected_connections", value(kProxy_connections_rejected_total))
       .Add("total_error_replies", value(kProxy_error_replies_total))
-      .Add("keyspace_hits", 0)
-      .Add("keyspace_misses", 0);
+      .Add("tracking_complete", tracking_.complete() ? 1 : 0)
+      .Add("tracking_total_keys", static_cast<int64_t>(tracked.keys))
+      .Add("tracking_total_items", static_cast<int64_t>(tracked.readers))
+      .Add("tracking_total_prefixes", static_cast<int64_t>(tracked.prefixes))
+      .Add("expired_keys", nodes.sum.expired_keys)
+      .Add("evicted_keys", nodes.sum.evicted_keys)
+      .Add("keyspace_hits", nodes.sum.keyspace_hits)
+      .Add("keyspace_misses", nodes.sum.keyspace_misses);
   sections.push_back(std::move(stats));
 
   InfoSection replication("Replication");
@@ -561,10 +606,19 @@ std::vector<InfoSection> ProxyServer::Info() const {
   InfoSection cluster("Cluster");
   cluster.Add("cluster_enabled", start_options_->cluster_emulation == "no" ? 0 : 1);
   sections.push_back(std::move(cluster));
-  sections.push_back(std::move(InfoSection("Keyspace")));
+
+  InfoSection keyspace("Keyspace");
+  if (nodes.sum.keys > 0) {
+    keyspace.Add("db0",
+                 fmt::format("keys={},expires={},avg_ttl=0", nodes.sum.keys, nodes.sum.expires));
+  }
+  sections.push_back(std::move(keyspace));
 
   InfoSection kvstore("Kvstore", /*in_default=*/false);
   kvstore.Add("namespace", table->name)
+      .Add("nodes_answering", nodes.answering)
+      .Add("nodes_silent", nodes.silent)
+      .Add("nodes_sampled_milliseconds_ago", nodes.sampled_ms < 0 ? -1 : now_ms - nodes.sampled_ms)
       .Add("map_epoch", static_cast<int64_t>(table->epoch))
       .Add("map_known", table->known ? 1 : 0)
       .Add("config_server_connected", control.connected ? 1 : 0)

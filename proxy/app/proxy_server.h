@@ -109,11 +109,14 @@ class ProxyServer {
   Status failure_;
   MetricRegistry metrics_;
   ClientRegistry clients_;
+  TrackingHub tracking_{DeliverTo(&clients_), NoteBrokenIn(&clients_)};
+  AclStore acl_;
   ClientPause pause_;
   Diagnostics diagnostics_;
   MonitorFeed monitors_;
   RenamedCommands renames_;
   MemoryBudget budget_;
+  mutable NodeSums node_sums_;  // INFO notes that it was asked for.
   std::vector<std::unique_ptr<ProxyWorker>> workers_;
   std::unique_ptr<ControlClient> control_;
   ClusterViewPtr cluster_;  // What clients are shown; null: nothing.

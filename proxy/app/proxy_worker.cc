@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kDeadlineCheckMs = 10;
 constexpr int64_t kHousekeepingMs = 100;
+constexpr int64_t kQuietCheckMs = 1000;
 constexpr int64_t kRetryRefusedMs = 5;
 // Slow commands that are logged between two deadline checks, beside those that are slower by far.
 constexpr int kMaxSlowLogged = 16;
@@ -33,6 +34,7 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Memory
       prober_(&loop_, &links_, &router_, index),
       links_(&loop_, MakeLinkOptions()),
       router_(&links_),
+      relay_(&loop_, &links_, &router_),
       sessions_(&loop_, service, [](ProxySession* /*session*/) {}) {
   ApplyOptions();
   loop_.AddTurnHook(this);
@@ -41,6 +43,8 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Memory
     slow_logged_ = 0;
     slowest_us_ = 0;
     links_.CheckDeadlines();
+    relay_.CheckDeadlines(options_->backend_timeout.count());
+    UpdateTracking();
     router_.ForgetUnproven(loop_.now_ms());
     ReportFailures();
   });
@@ -48,12 +52,18 @@ ProxyWorker::ProxyWorker(std::string name, const ServiceContext& service, Memory
     PublishMetrics();
     sessions_.CloseIdle(options_->timeout.count(), options_->client_output_timeout.count());
   });
+  loop_.Every(kQuietCheckMs, [this] {
+    sessions_.ForEach([](ProxySession* session) { session->ReleaseIfQuiet(); });
+  });
 }
 
 ProxyWorker::~ProxyWorker() {
   BeginStop();
   Join();
   prober_.Stop();
+  if (sampler_ != nullptr) {
+    sampler_->Stop();
+  }
 }
 
 LinkOptions ProxyWorker::MakeLinkOptions() const {
@@ -71,10 +81,11 @@ void ProxyWorker::ApplyOptions() {
   limits_.request.max_bulk_bytes = ToInt(options_->proto_max_bulk_len);
   limits_.request.max_request_bytes = ToInt(options_->client_query_buffer_limit);
   limits_.max_pipeline = static_cast<size_t>(options_->max_pipeline);
+  limits_.max_messages = ToInt(options_->pubsub_output_limit);
   limits_.max_output = ToInt(options_->client_output_soft_limit);
   limits_.max_memory = ToInt(options_->session_memory_limit);
+  limits_.script_patience_ms = options_->script_timeout.count();
   limits_.max_wait_ms = options_->backend_timeout.count();
-  service_.requirepass = options_->requirepass;
   limits_.max_staleness_ms = options_->replica_max_staleness.count() + 2 * ReplicaProber::kPeriodMs;
   links_.set_options(MakeLinkOptions());
   prober_.SetPolicy(ParseReadFrom(options_->read_from), options_->replica_max_staleness.count());
@@ -99,7 +110,7 @@ void ProxyWorker::ReportFailures() {
 }
 
 void ProxyWorker::StartThread() {
-  thread_ = Thread(loop_.name(), [this] { loop_.Run(); });
+  thread_ = Thread::Batching(loop_.name(), [this] { loop_.Run(); });
 }
 
 void ProxyWorker::ListenLater(UniqueFd socket) {
@@ -130,21 +141,20 @@ void ProxyWorker::StartDrain(const DrainOrder& order) {
         !session->client()->info->local_address.ends_with(":0")) {  // No unix socket.
       notice.endpoint = session->client()->info->local_address;
     }
-    std::string push;
-    AppendMoving(notice, *session->client(), &push);
-    if (!push.empty()) {
-      session->Push(push);
-    }
+    session->TellToMove(notice);
   });
   Drain(policy, order.on_done);
 }
 
 void ProxyWorker::Drain(const DrainPolicy& policy, const std::function<void()>& on_done) {
   const int64_t now_ms = loop_.now_ms();
-  sessions_.CloseIf([&](const ProxySession* session) {
+  sessions_.CloseIf([&](ProxySession* session) {
     DrainPolicy::View view = {.at_boundary = true,
-                              .told = session->hears_of_moving(),
+                              .told = session->told_to_move(),
                               .quiet_ms = now_ms - session->last_active_ms()};
+    if (policy.EndsWithReply(view, now_ms)) {
+      session->EndWithReply();
+    }
     if (!policy.MayClose(view, now_ms)) {
       return false;
     }
@@ -173,6 +183,8 @@ void ProxyWorker::SetTable(RouteTablePtr table) {
     router_.SetTable(std::move(table));
     followed_ms_.clear();
     prober_.OnTable();
+    relay_.OnTable();
+    UpdateTracking();
     sessions_.ForEach([this](ProxySession* session) { MarkDirty(session); });
   });
 }
@@ -182,6 +194,10 @@ void ProxyWorker::SetOptions(ProxyOptionsPtr options) {
     options_ = std::move(options);
     ApplyOptions();
   });
+}
+
+void ProxyWorker::ReviewUsers() {
+  loop_.PostAlways([this] { sessions_.ReviewUsers(service_); });
 }
 
 void ProxyWorker::SetCluster(ClusterViewPtr cluster) {
@@ -198,7 +214,7 @@ void ProxyWorker::OnAccept(UniqueFd fd) {
     (void)::send(fd.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return;
   }
-  if (IsProtectedFrom(*options_, fd.get())) {
+  if (IsProtectedFrom(*options_, service_.acl->is_open(), fd.get())) {
     metrics_->Increment(kProxy_connections_rejected_total);
     (void)::send(fd.get(), kProtectedModeError.data(), kProtectedModeError.size(),
                  MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -210,7 +226,7 @@ void ProxyWorker::OnAccept(UniqueFd fd) {
   std::shared_ptr<ClientInfo> info = sessions_.AddClient(fd.get());
   ProxySession* raw =
       sessions_.Add(std::make_unique<ProxySession>(this, std::move(fd), std::move(info)));
-  raw->client()->authenticated = options_->requirepass.empty();
+  BeginClient(service_, raw->client());
   metrics_->Increment(kProxy_connections_total);
   metrics_->Increment(kProxy_client_connections);
   if (Status status = raw->Start(); !status.ok()) {
@@ -267,6 +283,8 @@ void ProxyWorker::Follow(int slot, std::string_view owner) {
   if (router_.Follow(slot, owner)) {
     followed_ms_[slot] = loop_.now_ms();
     prober_.OnTable();
+    relay_.OnTable();
+    UpdateTracking();
     sessions_.ForEach([this](ProxySession* session) { MarkDirty(session); });
   }
 }
@@ -288,8 +306,18 @@ void ProxyWorker::OnTurnEnd() {
     }
   }
   links_.FlushAll();
+  relay_.Flush();
+  if (tracking_feed_ != nullptr) {
+    tracking_feed_->Flush();
+  }
   if (budget_share_.IsOff(Block::ThreadBytesInUse(), kBudgetStep)) {
     UpdateBudget();
+  }
+}
+
+void ProxyWorker::UpdateTracking() {
+  if (tracking_feed_ != nullptr) {
+    tracking_feed_->Update(options_->backend_timeout.count());
   }
 }
 

@@ -16,6 +16,9 @@
 #include "common/net/listener.h"
 #include "common/service/session_set.h"
 #include "proxy/app/proxy_options.h"
+#include "proxy/pubsub/pubsub_relay.h"
+#include "proxy/pubsub/tracking_feed.h"
+#include "proxy/route/node_sampler.h"
 #include "proxy/route/replica_prober.h"
 #include "proxy/session/drain_policy.h"
 #include "proxy/session/proxy_session.h"
@@ -27,6 +30,14 @@ class ProxyWorker : public SessionHost, public TurnHook {
   // `index` differs between the workers of a proxy.
   ProxyWorker(std::string name, const ServiceContext& service, MemoryBudget* budget,
               MetricCells* metrics, ProxyOptionsPtr options, size_t index);
+  // Before StartThread(), for one worker: keeps `sums` up to date.
+  void SampleNodes(NodeSums* sums) {
+    sampler_ = std::make_unique<NodeSampler>(&loop_, &links_, &router_, sums);
+  }
+  // The same: hears for all workers which keys are written.
+  void FeedTracking(TrackingHub* hub) {
+    tracking_feed_ = std::make_unique<TrackingFeed>(&loop_, &links_, &router_, hub);
+  }
   ~ProxyWorker() override;
 
   // Before StartThread().
@@ -56,12 +67,16 @@ class ProxyWorker : public SessionHost, public TurnHook {
   void SetOptions(ProxyOptionsPtr options);
   // What CLUSTER commands show from now on.
   void SetCluster(ClusterViewPtr cluster);
+  // After a change of the users.  Any thread.
+  void ReviewUsers();
 
   void OnTurnEnd() override;
 
   EventLoop* loop() override { return &loop_; }
   Router* router() override { return &router_; }
   ExchangePool* exchanges() override { return &exchanges_; }
+  LinkPool* links() override { return &links_; }
+  PubSubRelay* relay() override { return &relay_; }
   ServiceContext* service() override { return &service_; }
   const SessionLimits& limits() const override { return limits_; }
   const MemoryBudget& budget() const override { return *budget_; }
@@ -81,6 +96,7 @@ class ProxyWorker : public SessionHost, public TurnHook {
   LinkOptions MakeLinkOptions() const;
   // Tells the budget what the loop's buffers hold, and wakes who was not read for its sake.
   void UpdateBudget();
+  void UpdateTracking();
   void PublishMetrics();
   void ReportFailures();
   void StartDrain(const DrainOrder& order);
@@ -96,9 +112,13 @@ class ProxyWorker : public SessionHost, public TurnHook {
   SessionCounters counters_;
   EventLoop loop_;
   ExchangePool exchanges_;
-  ReplicaProber prober_;  // Before the links, which may tell it of failures to the last.
+  // Before the links, which may tell them of failures to the last.
+  ReplicaProber prober_;
+  std::unique_ptr<NodeSampler> sampler_;
   LinkPool links_;
   Router router_;
+  PubSubRelay relay_;
+  std::unique_ptr<TrackingFeed> tracking_feed_;  // Of one worker.
   std::vector<std::unique_ptr<Listener>> listeners_;
   SessionSet<ProxySession> sessions_;
   std::vector<ProxySession*> dirty_;

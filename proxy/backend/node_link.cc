@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
+#include "common/base/build_info.h"
 #include "common/base/logging.h"
 #include "common/base/strings.h"
 #include "common/net/socket.h"
+#include "common/resp/reply_tree.h"
 #include "common/resp/resp_writer.h"
 
 namespace kvs {
@@ -86,6 +89,26 @@ Status NodeLink::Send(const Slice& request, ReplySink* sink, uint32_t tag) {
   return Status::Ok();
 }
 
+Status NodeLink::SendBlock(std::string_view requests, uint32_t count, ReplySink* sink) {
+  KVS_RETURN_IF_ERROR(Admit());
+  output_.Append(requests);
+  for (uint32_t tag = 0; tag < count; ++tag) {
+    Enqueue(sink, tag, tag == 0 ? requests.size() : 0);
+  }
+  return Status::Ok();
+}
+
+Status NodeLink::Tell(std::string_view request, Urgency urgency) {
+  KVS_CHECK(listener_ != nullptr);
+  const bool has_connection = state_ == State::kReady || state_ == State::kConnecting;
+  if (urgency == Urgency::kUsual || !has_connection) {
+    KVS_RETURN_IF_ERROR(Admit());
+  }
+  output_.Append(request);
+  queued_bytes_ += request.size();
+  return Status::Ok();
+}
+
 void NodeLink::Enqueue(ReplySink* sink, uint32_t tag, size_t bytes) {
   queued_bytes_ += bytes;
   in_flight_.push_back({sink, tag, kUnwritten, loop_->now_micros(), queued_bytes_});
@@ -148,9 +171,10 @@ void NodeLink::OnConnected() {
 void NodeLink::SendHandshake() {
   std::string hello;
   if (options_->password.empty()) {
-    EncodeRequest({"HELLO", "3"}, &hello);
+    EncodeRequest({"HELLO", "3", "SETNAME", kProxyClientName}, &hello);
   } else {
-    EncodeRequest({"HELLO", "3", "AUTH", "default", options_->password}, &hello);
+    EncodeRequest(
+        {"HELLO", "3", "AUTH", "default", options_->password, "SETNAME", kProxyClientName}, &hello);
   }
   OutputQueue first;
   first.Append(hello);
@@ -231,8 +255,14 @@ void NodeLink::ReadReplies() {
     const char type = scanner_.type();
     scanner_.Reset();
     swallowing_ = false;
-    if (type == '>') {
-      input_.Consume(size);  // We subscribe to nothing.
+    const bool unasked = in_flight_.empty() && listener_ != nullptr;
+    if (type == '>' || unasked) {
+      if (unasked && type != '>') {
+        listener_->OnUnasked(this, ReplyFrame(&input_, size));
+      } else if (listener_ != nullptr) {
+        listener_->OnPush(this, ReplyFrame(&input_, size));
+      }
+      input_.Consume(size);
       continue;
     }
     if (in_flight_.empty()) {
@@ -285,6 +315,11 @@ void NodeLink::SwallowIfTooLarge() {
     if (known <= limit) {
       return;
     }
+    if (scanner_.type() == '>' && listener_ != nullptr) {
+      return Break(Status::TooLarge(
+          fmt::format("node {} sent a message of more than {} bytes{}", name_, limit,
+                      exhausted ? ", and buffer-memory-limit is reached" : "")));
+    }
     swallowing_ = true;
     if (scanner_.type() != '>') {
       FailTooLarge(limit, exhausted);
@@ -300,6 +335,9 @@ void NodeLink::OnHandshakeReply(std::string_view reply) {
   if (reply[0] != '-') {
     last_error_ = Status::Ok();
     failures_in_row_ = 0;
+    const Result<Reply> hello = ParseReply(reply);
+    const Reply* const id = hello.ok() ? hello->Find("id") : nullptr;
+    peer_id_ = id != nullptr ? id->integer : 0;
     return;
   }
   const std::string_view text = TrimSpaces(reply.substr(1));
@@ -322,31 +360,43 @@ void NodeLink::CheckDeadlines() {
     return Break(
         Status::Timeout(fmt::format("no connection within {} ms", options_->connect_timeout_ms)));
   }
-  if (state_ == State::kConnecting) {
+  if (state_ == State::kConnecting || patience_ms_ == kForever) {
     return;
   }
+  const int64_t limit_ms = options_->request_timeout_ms + patience_ms_;
   bool late = false;
+  // They hear of it afterwards: they may end the link.
+  struct Late {
+    ReplySink* sink;
+    uint32_t tag;
+    LinkWait wait;
+  };
+  std::vector<Late> senders;
   for (Waiting& waiting : in_flight_) {
     // They are answered in order: while the node sends at all, those behind a large backlog wait
     // for it, within reason.
     const int64_t age = now - waiting.sent_ms();
     const int64_t silence = std::min(age, now - last_heard_ms_);
-    if (silence < options_->request_timeout_ms && age < kMaxWaits * options_->request_timeout_ms) {
+    if (silence < limit_ms && age < kMaxWaits * options_->request_timeout_ms + patience_ms_) {
       break;  // Those behind were sent later.
     }
     late = true;
     if (ReplySink* sink = std::exchange(waiting.sink, nullptr)) {
       ++stats_.timeouts;
-      sink->set_link_wait(WaitOf(waiting, &waiting == &in_flight_.front()));
-      sink->OnFailure(waiting.tag,
-                      Status::Timeout(fmt::format("timeout: node {} did not answer within {} ms",
-                                                  name_, options_->request_timeout_ms)),
-                      true);
+      senders.push_back({sink, waiting.tag, WaitOf(waiting, &waiting == &in_flight_.front())});
     }
   }
-  silent_ = silent_ || (late && now - last_heard_ms_ >= options_->request_timeout_ms);
-  if (late && now - last_heard_ms_ > 2 * options_->request_timeout_ms &&
-      now - in_flight_.front().sent_ms() > 2 * options_->request_timeout_ms) {
+  silent_ = silent_ || (late && now - last_heard_ms_ >= limit_ms);
+  for (const auto& [sink, tag, wait] : senders) {
+    sink->set_link_wait(wait);
+    sink->OnFailure(tag,
+                    Status::Timeout(fmt::format("timeout: node {} did not answer within {} ms",
+                                                name_, limit_ms)),
+                    true);
+  }
+  if (late && !in_flight_.empty() &&
+      now - last_heard_ms_ > limit_ms + options_->request_timeout_ms &&
+      now - in_flight_.front().sent_ms() > limit_ms + options_->request_timeout_ms) {
     Break(Status::Timeout("the node has stopped answering"));
   }
 }
@@ -392,6 +442,9 @@ void NodeLink::Break(const Status& status, bool quiet) {
       waiting.sink->set_link_wait(WaitOf(waiting, &waiting == &lost.front()));
       waiting.sink->OnFailure(waiting.tag, failure, was_ready);
     }
+  }
+  if (listener_ != nullptr) {
+    listener_->OnBreak(this, failure);
   }
 }
 

@@ -56,6 +56,8 @@ struct LinkWait {
   int64_t link = 0;   // From there until the reply before its own had come.
 };
 
+class NodeLink;
+
 // Who sent a request.  Gets exactly one of the two calls for each Send() that returned OK.
 class ReplySink {
  public:
@@ -70,6 +72,17 @@ class ReplySink {
 
  private:
   LinkWait link_wait_;
+};
+
+// Who hears what a node says unasked, on a link of its own.  None of the calls may end the link.
+class LinkListener {
+ public:
+  virtual ~LinkListener() = default;
+  virtual void OnPush(NodeLink* link, const ReplyFrame& frame) = 0;
+  // A reply that belongs to no Send(): the answer to what Tell() sent, if that is no push.
+  virtual void OnUnasked(NodeLink* link, const ReplyFrame& frame) = 0;
+  // The connection has failed.
+  virtual void OnBreak(NodeLink* link, const Status& status) = 0;
 };
 
 struct LinkOptions {
@@ -101,11 +114,23 @@ class NodeLink : public IoHandler {
   Status Send(std::string_view request, ReplySink* sink, uint32_t tag);
   // As above; a large request is referenced instead of copied.
   Status Send(const Slice& request, ReplySink* sink, uint32_t tag);
+  // As above, of `count` requests one behind the other, with nothing between them: all are queued
+  // or none.  Their tags are 0 to count - 1.
+  Status SendBlock(std::string_view requests, uint32_t count, ReplySink* sink);
+
+  // Queues a request whose answer is a push.  REQUIRES: there is a listener
+  //   as Send()
+  enum class Urgency : uint8_t { kUsual, kAlways };  // However much is queued.
+  Status Tell(std::string_view request, Urgency urgency = Urgency::kUsual);
+  // Before anything is sent.  It outlives the link, or is taken away again with nullptr.
+  void set_listener(LinkListener* listener) { listener_ = listener; }
 
   // Sends what is queued; at the end of a loop turn.
   void Flush();
   // Gives up what waits for too long; called every few milliseconds.
   void CheckDeadlines();
+  // As if the connection had failed.
+  void Fail(const Status& status) { Break(status); }
   // Fails everything in flight and closes.
   void Close(const Status& status);
 
@@ -117,6 +142,11 @@ class NodeLink : public IoHandler {
   const std::shared_ptr<const std::string>& shared_name() const { return shared_name_; }
   bool needs_flush() const { return state_ == State::kReady && !output_.empty() && !blocked_; }
   bool connected() const { return state_ == State::kReady; }
+  // Requests may be answered so much later: for commands that block.
+  void set_patience_ms(int64_t patience_ms) { patience_ms_ = patience_ms; }
+  static constexpr int64_t kForever = INT64_MAX;
+  // What the node calls this connection; 0: it has not said.
+  int64_t peer_id() const { return peer_id_; }
   size_t in_flight() const { return in_flight_.size(); }
   // Connections that failed or broke since the last reply.
   int failures_in_row() const { return failures_in_row_; }
@@ -166,13 +196,16 @@ class NodeLink : public IoHandler {
   const std::shared_ptr<const std::string> shared_name_;
   const std::string& name_;
   const LinkOptions* const options_;
+  LinkListener* listener_ = nullptr;
   Random random_;
 
   State state_ = State::kIdle;
   UniqueFd fd_;
   IoWatch* watch_ = nullptr;
   bool blocked_ = false;  // The socket is full; writable will tell.
-  bool silent_ = false;   // Requests have timed out, and nothing has come since.
+  int64_t patience_ms_ = 0;
+  int64_t peer_id_ = 0;
+  bool silent_ = false;  // Requests have timed out, and nothing has come since.
   int64_t dialled_ms_ = 0;
   int64_t retry_at_ms_ = 0;
   int failures_in_row_ = 0;

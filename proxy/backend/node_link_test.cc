@@ -28,6 +28,7 @@ class Sink : public ReplySink {
   std::vector<std::string> replies;
 };
 
+// The clock advances a millisecond with each turn of the loop, however long the turn took.
 class NodeLinkTest : public testing::Test {
  protected:
   static std::string Request(std::initializer_list<std::string_view> args) {
@@ -40,13 +41,18 @@ class NodeLinkTest : public testing::Test {
   void RunUntil(NodeLink* link, Done done) {
     for (int i = 0; i < 2000 && !done(); ++i) {
       link->Flush();
-      loop_.RunOnce(5);
+      Turn();
       link->CheckDeadlines();
     }
     ASSERT_TRUE(done());
   }
+  void Turn() {
+    clock_.AdvanceMicros(1000);
+    loop_.RunOnce(5);
+  }
 
-  EventLoop loop_{"test"};
+  ManualClock clock_;
+  EventLoop loop_{"test", &clock_};
   LinkOptions options_;
   Sink sink_;
 };
@@ -119,6 +125,30 @@ TEST_F(NodeLinkTest, ALateReplyIsSwallowedAndNotGivenToTheNextRequest) {
   RunUntil(&link, [&] { return sink_.replies.size() == 2; });
   EXPECT_EQ(sink_.replies[1], "2:+fast\r\n");
   EXPECT_EQ(link.stats().connects, 1U);
+}
+
+// A command that may wait for longer is given up as much later, or never.
+TEST_F(NodeLinkTest, APatientLinkWaitsAsLongAsItIsTold) {
+  options_.request_timeout_ms = 30;
+  FakeNode node(&loop_, [](const FakeNode::Args& args) -> std::string {
+    return args[0] == "BLPOP" ? "" : "+fast\r\n";
+  });
+  NodeLink link(&loop_, node.address(), &options_);
+  link.set_patience_ms(100);
+  ASSERT_TRUE(link.Send(Request({"BLPOP", "k", "0.1"}), &sink_, 1).ok());
+  const int64_t start = loop_.now_ms();
+  RunUntil(&link, [&] { return sink_.replies.size() == 1; });
+  EXPECT_EQ(sink_.replies[0], "1!timeout sent");
+  EXPECT_GE(loop_.now_ms() - start, 130);
+
+  NodeLink forever(&loop_, node.address(), &options_);
+  forever.set_patience_ms(NodeLink::kForever);
+  ASSERT_TRUE(forever.Send(Request({"BLPOP", "k", "0"}), &sink_, 2).ok());
+  const int64_t later = loop_.now_ms() + 200;
+  RunUntil(&forever, [&] { return loop_.now_ms() >= later; });
+  EXPECT_EQ(sink_.replies.size(), 1u);
+  forever.Close(Status::Unavailable("the test is over"));
+  EXPECT_EQ(sink_.replies.size(), 2u);
 }
 
 TEST_F(NodeLinkTest, AfterAFailureNobodyIsLetInBeforeTheNodeHasAnsweredTheGreeting) {
@@ -370,7 +400,7 @@ class LinkPoolTest : public NodeLinkTest {
   void RunUntilDone(LinkPool* pool, Done done) {
     for (int i = 0; i < 2000 && !done(); ++i) {
       pool->FlushAll();
-      loop_.RunOnce(5);
+      Turn();
       pool->CheckDeadlines();
     }
     ASSERT_TRUE(done());

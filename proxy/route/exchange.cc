@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "common/base/strings.h"
@@ -52,8 +53,8 @@ std::string_view ErrorLine(std::string_view reply) {
 std::string FailureText(const CommandSpec& spec, const Status& status, bool sent) {
   std::string text = ErrorText(status);
   if (status.code() == Code::kTooLarge) {
-    text += spec.is_write() ? "; the write has been applied" : "";
-  } else if (sent && spec.is_write()) {
+    text += spec.may_write() ? "; the write has been applied" : "";
+  } else if (sent && spec.may_write()) {
     text += "; the write may have been applied";
   }
   return text;
@@ -84,8 +85,12 @@ std::string ForClient(std::string_view error) {
 }  // namespace
 
 void Exchange::Convert(std::string_view reply, std::string* out) const {
-  if (protocol_ == 2 && NeedsConversion(reply)) {
-    ConvertReply3To2(reply, /*null_is_array=*/false, out);
+  ConvertAs(FormFor(spec_->resp2, has_option_), reply, out);
+}
+
+void Exchange::ConvertAs(Resp2Form form, std::string_view reply, std::string* out) const {
+  if (protocol_ == 2 && (form == Resp2Form::kFlatPairs || NeedsConversion(reply))) {
+    ConvertReply3To2(reply, form, out);
   } else {
     out->append(reply);
   }
@@ -107,6 +112,7 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
       return;
     }
     executed_ = type != '-' || !IsRefusal(reply.substr(1));
+    replied_ = true;
     if (type == '-' && (!executed_ || reply.starts_with("-ASK "))) {
       text_ = "-" + ForClient(ErrorLine(reply)) + "\r\n";
     } else if (protocol_ == 2 && type != '$' && type != ':' && type != '+' && type != '-') {
@@ -127,6 +133,9 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
     }
     return Finish(false);
   }
+  if (shape_ == Shape::kTransaction) {
+    return OnTransactionReply(tag, frame);
+  }
   if (shape_ == Shape::kScan) {
     if (owner_ != nullptr && !owner_->Admit(frame.view().size())) {
       return OnFailure(tag, NoRoom(frame.view().size()), true);
@@ -140,6 +149,61 @@ void Exchange::OnReply(uint32_t tag, const ReplyFrame& frame) {
   }
   KeepPart(tag, frame);
   FinishPart();
+}
+
+// Only the reply of EXEC counts; but if it says that a command was not queued, then that one's
+// reply says why.
+void Exchange::OnTransactionReply(uint32_t tag, const ReplyFrame& frame) {
+  const std::string_view reply = frame.view();
+  if (tag != LastTag()) {
+    if (reply[0] == '-' && refusal_.empty()) {
+      refusal_ = ErrorLine(reply);
+    }
+    return;
+  }
+  if (owner_ != nullptr && !owner_->Admit(reply.size())) {
+    return OnFailure(tag, NoRoom(reply.size()), true);
+  }
+  // A node that has lost the slot since then refuses EXEC itself.
+  const std::string error = reply[0] == '-' ? std::string(ErrorLine(reply)) : "";
+  const std::string why = IsRefusal(error) ? error : refusal_;
+  refusal_.clear();
+  if (!error.empty() && IsRefusal(why)) {
+    if (may_be_refused_ && owner_ != nullptr && owner_->OnRefused(this, 0, why)) {
+      return;
+    }
+    text_ = "-" + ForClient(why) + "\r\n";
+    failed_ = true;
+    return Finish(false);
+  }
+  executed_ = true;
+  MergeTransaction(reply);
+  Finish(false);
+}
+
+void Exchange::MergeTransaction(std::string_view reply) {
+  text_.clear();
+  uint64_t count = 0;
+  std::string_view elements = reply;
+  RespWriter writer(protocol_, &text_);
+  if (reply[0] == '-') {
+    failed_ = true;
+    text_.append(reply);
+  } else if (reply[0] == '_' || reply.starts_with("*-1")) {
+    writer.NullArray();
+  } else if (!ReadArrayHeader(&elements, &count) || count + 2 != requests_in_block_) {
+    failed_ = true;
+    writer.Error("ERR a node sent an EXEC reply of the wrong shape");
+  } else {
+    writer.Array(steps_.size());
+    for (const TransactionStep& step : steps_) {
+      if (!step.local.empty()) {
+        text_.append(step.local);
+      } else {
+        ConvertAs(step.form, NextElement(&elements), &text_);
+      }
+    }
+  }
 }
 
 bool Exchange::IsRefused(uint32_t part, std::string_view reply) {
@@ -208,6 +272,8 @@ void Exchange::KeepPart(uint32_t tag, const ReplyFrame& frame) {
   size_t kept = 0;
   if (frame.type() == '-' || frame.type() == '!') {
     part->failure = ForClient(ErrorLine(frame.view()));
+  } else if (shape_ == Shape::kAllOk && frame.view() == kOkReply) {
+    part->ok = true;
   } else if (!owner_->Admit(size)) {
     part->failure = FailureText(*spec_, NoRoom(size), true);
   } else {
@@ -219,8 +285,14 @@ void Exchange::KeepPart(uint32_t tag, const ReplyFrame& frame) {
 }
 
 void Exchange::OnFailure(uint32_t tag, const Status& status, bool sent) {
+  if (shape_ == Shape::kTransaction && tag != LastTag()) {
+    return;
+  }
   std::string text = FailureText(*spec_, status, sent);
-  if (shape_ == Shape::kForward || shape_ == Shape::kScan) {
+  if (shape_ == Shape::kTransaction && sent) {
+    text += "; the transaction may have been executed";
+  }
+  if (shape_ == Shape::kForward || shape_ == Shape::kScan || shape_ == Shape::kTransaction) {
     text_ = "-" + text + "\r\n";
     failed_ = true;
     executed_ = sent;
@@ -240,6 +312,12 @@ void Exchange::FinishPart() {
     parts_.clear();
     Finish(false);
   }
+}
+
+void Exchange::AnswerSteps() {
+  requests_in_block_ = 2;
+  MergeTransaction(kEmptyArrayReply);
+  Finish(false);
 }
 
 void Exchange::Answer(std::string reply) {
@@ -265,12 +343,29 @@ void Exchange::Merge() {
       return MergeSum();
     case Shape::kAllOk:
       return MergeAllOk();
+    case Shape::kMax:
+      return MergeMax();
+    case Shape::kMinEach:
+      return MergeMinEach();
+    case Shape::kAnyOk:
+      return MergeAnyOk();
+    case Shape::kSame:
+      return MergeSame();
+    case Shape::kLongest:
+      return MergeLongest();
+    case Shape::kUnion:
+      return MergeUnion();
+    case Shape::kSumPairs:
+      return MergeSumPairs();
     case Shape::kConcat:
       return MergeConcat();
     case Shape::kAnyOf:
       return MergeAnyOf();
+    case Shape::kJoin:
+      return MergeJoin();
     case Shape::kForward:
     case Shape::kScan:
+    case Shape::kTransaction:
       return;
   }
 }
@@ -336,15 +431,25 @@ bool Exchange::FailIfAnyPartFailed() {
     return true;
   }
   std::string names;
+  size_t nodes_done = parts_.size();
   for (const ExchangePart& part : parts_) {
     if (!part.failure.empty()) {
       names += (names.empty() ? "" : ", ") + *part.node;
+      --nodes_done;
     }
   }
   if (keys > 0) {
     RespWriter(protocol_, &text_)
         .Error(fmt::format("{} ({} of {} keys done; failed at node {})", first->failure, done, keys,
                            names));
+  } else if (spec_->is_write() && spec_->group == Group::kScripting) {
+    RespWriter(protocol_, &text_)
+        .Error(fmt::format("{} (at node {}; {} of {} nodes have done it)", first->failure, names,
+                           nodes_done, parts_.size()));
+  } else if (spec_->is_write()) {
+    RespWriter(protocol_, &text_)
+        .Error(fmt::format("{} (at node {}; {} of {} nodes have done it, and it may be sent again)",
+                           first->failure, names, nodes_done, parts_.size()));
   } else {
     RespWriter(protocol_, &text_).Error(fmt::format("{} (at node {})", first->failure, names));
   }
@@ -371,7 +476,7 @@ void Exchange::MergeSum() {
 
 void Exchange::MergeAllOk() {
   for (ExchangePart& part : parts_) {
-    if (part.failure.empty() && part.reply.view() != kOkReply) {
+    if (part.failure.empty() && !part.ok) {
       part.failure = WrongShape(part);
     }
   }
@@ -401,6 +506,116 @@ void Exchange::MergeConcat() {
   }
 }
 
+// Reads the reply of each part.  Returns nothing, and has answered, if one has failed or is not of
+// the type.
+std::vector<Reply> Exchange::ReadParts(Reply::Type type) {
+  std::vector<Reply> replies;
+  for (ExchangePart& part : parts_) {
+    if (!part.failure.empty()) {
+      continue;
+    }
+    Result<Reply> reply = ParseReply(part.reply.view());
+    if (reply.ok() && reply->type == type) {
+      replies.push_back(*std::move(reply));
+    } else {
+      part.failure = WrongShape(part);
+    }
+  }
+  return FailIfAnyPartFailed() ? std::vector<Reply>() : replies;
+}
+
+void Exchange::MergeMax() {
+  const std::vector<Reply> replies = ReadParts(Reply::Type::kInteger);
+  if (!replies.empty()) {
+    const auto largest =
+        std::max_element(replies.begin(), replies.end(),
+                         [](const Reply& a, const Reply& b) { return a.integer < b.integer; });
+    RespWriter(protocol_, &text_).Integer(largest->integer);
+  }
+}
+
+void Exchange::MergeMinEach() {
+  std::vector<Reply> replies = ReadParts(Reply::Type::kArray);
+  if (replies.empty()) {
+    return;
+  }
+  std::vector<Reply>& least = replies.front().elements;
+  RespWriter writer(protocol_, &text_);
+  writer.Array(least.size());
+  for (size_t i = 0; i < least.size(); ++i) {
+    for (const Reply& reply : replies) {
+      least[i].integer =
+          std::min(least[i].integer, i < reply.elements.size() ? reply.elements[i].integer : 0);
+    }
+    writer.Integer(least[i].integer);
+  }
+}
+
+// One that has nothing to do says so by an error, as in Redis.
+void Exchange::MergeAnyOk() {
+  for (const ExchangePart& part : parts_) {
+    if (part.failure.empty() && part.reply.view() == kOkReply) {
+      text_ = kOkReply;
+      return;
+    }
+  }
+  (void)FailIfAnyPartFailed();
+}
+
+void Exchange::MergeSame() {
+  if (!FailIfAnyPartFailed()) {
+    Convert(parts_.front().reply.view(), &text_);
+  }
+}
+
+void Exchange::MergeLongest() {
+  if (!FailIfAnyPartFailed()) {
+    const auto longest = std::max_element(
+        parts_.begin(), parts_.end(),
+        [](const ExchangePart& a, const ExchangePart& b) { return a.reply.size < b.reply.size; });
+    Convert(longest->reply.view(), &text_);
+  }
+}
+
+void Exchange::MergeUnion() {
+  const std::vector<Reply> replies = ReadParts(Reply::Type::kArray);
+  if (replies.empty()) {
+    return;
+  }
+  std::set<std::string_view> all;
+  for (const Reply& reply : replies) {
+    for (const Reply& element : reply.elements) {
+      all.insert(element.text);
+    }
+  }
+  RespWriter writer(protocol_, &text_);
+  writer.Array(all.size());
+  for (const std::string_view one : all) {
+    writer.Bulk(one);
+  }
+}
+
+void Exchange::MergeSumPairs() {
+  std::vector<Reply> replies = ReadParts(Reply::Type::kArray);
+  if (replies.empty()) {
+    return;
+  }
+  std::vector<Reply>& sums = replies.front().elements;
+  RespWriter writer(protocol_, &text_);
+  writer.Array(sums.size());
+  for (size_t i = 0; i < sums.size(); ++i) {
+    if (i % 2 == 0) {
+      writer.Bulk(sums[i].text);
+      continue;
+    }
+    for (size_t part = 1; part < replies.size(); ++part) {
+      const std::vector<Reply>& more = replies[part].elements;
+      sums[i].integer += i < more.size() ? more[i].integer : 0;
+    }
+    writer.Integer(sums[i].integer);
+  }
+}
+
 void Exchange::MergeAnyOf() {
   for (ExchangePart& part : parts_) {
     const std::string_view reply = part.reply.view();
@@ -422,6 +637,72 @@ void Exchange::MergeAnyOf() {
   } else {
     text_.append(found[random_ % found.size()]->reply.view());
   }
+}
+
+bool Exchange::FailJoin() {
+  size_t members = 0;
+  size_t bytes = 0;
+  for (ExchangePart& part : parts_) {
+    std::string_view reply = part.reply.view();
+    uint64_t count = 0;
+    const bool is_list = join_->operation != JoinOperation::kDistinct;
+    if (part.failure.empty() && is_list && !ReadArrayHeader(&reply, &count)) {
+      part.failure = WrongShape(part);
+    }
+    // A mistake of the client's reads as if there were one server.
+    if (part.failure.starts_with("WRONGTYPE ")) {
+      failed_ = true;
+      RespWriter(protocol_, &text_).Error(part.failure);
+      return true;
+    }
+    members += count;
+    bytes += part.reply.size;
+  }
+  if (FailIfAnyPartFailed()) {
+    return true;
+  }
+  const size_t memory = members * kJoinMemoryPerMember + (join_->counts ? 0 : bytes);
+  if (owner_->Admit(memory)) {
+    return false;
+  }
+  failed_ = true;
+  RespWriter(protocol_, &text_)
+      .Error(Status::TooLarge(fmt::format(
+          "the keys live on several nodes and are too large to be joined by the proxy: it would "
+          "need {} bytes, and session-memory-limit or buffer-memory-limit is reached",
+          memory)));
+  return true;
+}
+
+void Exchange::MergeJoin() {
+  if (FailJoin()) {
+    return;
+  }
+  RespWriter writer(protocol_, &text_);
+  if (join_->operation == JoinOperation::kDistinct) {
+    std::vector<std::string_view> replies;
+    for (const ExchangePart& part : parts_) {
+      replies.push_back(part.reply.view());
+    }
+    CountDistinct(replies, &writer);
+    failed_ = text_.starts_with('-');
+    return;
+  }
+  std::vector<JoinInput> inputs;
+  for (ExchangePart& part : parts_) {
+    Result<JoinInput> input = JoinInput::Parse(*join_, part.reply.view());
+    if (!input.ok()) {
+      part.failure = WrongShape(part);
+      FailIfAnyPartFailed();
+      return;
+    }
+    inputs.push_back(*std::move(input));
+  }
+  std::vector<const JoinInput*> of_keys;
+  for (const uint32_t part : key_parts_) {
+    of_keys.push_back(&inputs[part]);
+  }
+  JoinInputs(*join_, of_keys, &writer);
 }
 
 // A node's cursor c on shard i of n becomes c * n + i; a shard that is through hands on to the
@@ -509,9 +790,10 @@ Exchange* ExchangePool::New(ExchangeOwner* owner, const CommandSpec* spec, int p
   exchange->shape_ = Exchange::Shape::kForward;
   exchange->done_ = exchange->failed_ = exchange->muted_ = exchange->written_ = false;
   exchange->started_ = exchange->guards_ = false;
+  exchange->has_option_ = false;
   exchange->number_ = 0;
   exchange->request_size_ = 0;
-  exchange->may_be_refused_ = exchange->executed_ = false;
+  exchange->may_be_refused_ = exchange->executed_ = exchange->replied_ = false;
   exchange->part_bytes_ = 0;
   return exchange;
 }
@@ -536,6 +818,9 @@ void ExchangePool::Recycle(Exchange* exchange) {
     exchange->parts_.clear();
     exchange->key_parts_.clear();
     exchange->parts_left_ = 0;
+    exchange->steps_.clear();
+    exchange->refusal_.clear();
+    exchange->join_.reset();
   }
   if (exchange->text_.capacity() > kKeptText) {
     std::string().swap(exchange->text_);

@@ -1,9 +1,9 @@
 // Exchange: one request of a client, from its sending to its reply.
 //
 // A request goes to one node as it is, or in parts to several whose replies are merged: elements in
-// the order of the keys, sums, "all OK", or lists one behind the other.  A part that fails makes
-// its keys' elements errors, or the whole reply where the type has no room for that: never nil,
-// never OK, never an undercount.
+// the order of the keys, sums, "all OK", lists one behind the other, or what is computed of whole
+// keys (KeyJoin).  A part that fails makes its keys' elements errors, or the whole reply where the
+// type has no room for that: never nil, never OK, never an undercount.
 //
 // Threads: loop-owned.
 // Owner:   ExchangePool; borrowed by a session until it has written the reply, and by links until
@@ -18,7 +18,9 @@
 
 #include "common/command/command_sample.h"
 #include "common/net/buffer.h"
+#include "common/resp/reply_tree.h"
 #include "proxy/backend/node_link.h"
+#include "proxy/route/key_join.h"
 
 namespace kvs {
 
@@ -35,6 +37,12 @@ struct RequestTimes {
   int64_t answered = 0;  // The last reply that it waited for had come.
 };
 
+// Of a transaction: one command's place in the reply of EXEC.
+struct TransactionStep {
+  Resp2Form form = Resp2Form::kPlain;  // Of what the node says, or
+  std::string local;                   // not empty: what the proxy has said itself.
+};
+
 // The session that waits for an exchange.
 class ExchangeOwner {
  public:
@@ -46,6 +54,8 @@ class ExchangeOwner {
   virtual void OnPart(Exchange* exchange, uint32_t part, size_t bytes) = 0;
   // Returns where the reply may be written at once, or nullptr if earlier replies are still due.
   virtual OutputQueue* DirectOutput(const Exchange* exchange) = 0;
+  // Returns the link of the session's own to this node, which is made if need be.
+  virtual NodeLink* OwnLink(const NodeAddress& address) = 0;
   // A node refused the request, or a part of it, with MOVED or HELD; `error` is the line without
   // '-'.  Returns whether the owner sees to it that the exchange goes on.
   virtual bool OnRefused(Exchange* exchange, uint32_t part, std::string_view error) = 0;
@@ -59,7 +69,8 @@ struct ExchangePart {
   uint32_t key_count = 0;
   std::string request;  // Kept where nodes may refuse it.
   uint64_t generation = 0;
-  Slice reply;          // Empty if it failed.
+  Slice reply;          // Empty if it failed,
+  bool ok = false;      // or said "OK", which kAllOk need not keep.
   std::string failure;  // An error line without '-' and line end.
 };
 
@@ -73,8 +84,17 @@ class Exchange final : public ReplySink {
     kSum,
     kAllOk,
     kConcat,
-    kAnyOf,  // One of the replies that are not null, by chance.
-    kScan,   // One node's reply with the cursor rewritten.
+    kMax,
+    kUnion,    // Strings, each once.
+    kMinEach,  // Integers: the smallest of each place.
+    kAnyOk,
+    kSame,
+    kLongest,
+    kSumPairs,     // Names and numbers: the numbers of each place are added.
+    kJoin,         // What KeyJoin makes of the keys, a part each.
+    kAnyOf,        // One of the replies that are not null, by chance.
+    kScan,         // One node's reply with the cursor rewritten.
+    kTransaction,  // The reply of EXEC, which comes behind those of what it executes.
   };
 
   void OnReply(uint32_t tag, const ReplyFrame& frame) override;
@@ -96,6 +116,7 @@ class Exchange final : public ReplySink {
   // The session's notes; New() says that all is now.
   RequestTimes* times() { return &times_; }
   const CommandSpec* spec() const { return spec_; }
+  bool is_write() const { return spec_->may_write() || is_transaction(); }
   bool failed() const { return failed_; }
   // Nobody is to see the reply; the session still waits for it.
   void Mute() { muted_ = true; }
@@ -126,10 +147,21 @@ class Exchange final : public ReplySink {
   }
   // Whether a node has executed it, or may have; not of one with parts, see OnPart().
   bool executed() const { return executed_; }
+  // Whether its node has answered it, with whatever; not of one with parts.
+  bool replied() const { return replied_; }
   // Of how many parts it consists that have not been answered.
   size_t parts_left() const { return plain_ || parts_.empty() ? 1 : parts_left_; }
   // The bytes of the request, or of one part; empty if they are not kept.
   std::string_view request(uint32_t part) const;
+  bool is_join() const { return !plain_ && shape_ == Shape::kJoin; }
+  // Makes it a transaction of these commands.  REQUIRES: not started yet
+  void SetTransaction(std::vector<TransactionStep> steps) {
+    SetShape(Shape::kTransaction);
+    steps_ = std::move(steps);
+  }
+  // As Answer(), of a transaction that no node has a part in.
+  void AnswerSteps();
+  bool is_transaction() const { return !plain_ && shape_ == Shape::kTransaction; }
   // Hands out those of a refused one.
   std::string TakeRequest(uint32_t part);
   // Whether OnPart() tells what has been executed.
@@ -153,15 +185,30 @@ class Exchange final : public ReplySink {
   void KeepPart(uint32_t tag, const ReplyFrame& frame);
   void FinishPart();
   void Merge();
+  void OnTransactionReply(uint32_t tag, const ReplyFrame& frame);
+  void MergeTransaction(std::string_view reply);
+  uint32_t LastTag() const { return static_cast<uint32_t>(requests_in_block_ - 1); }
   void MergeGather();
   void MergeSum();
   void MergeAllOk();
   void MergeConcat();
+  std::vector<Reply> ReadParts(Reply::Type type);
+  void MergeMax();
+  void MergeMinEach();
+  void MergeAnyOk();
+  void MergeSame();
+  void MergeLongest();
+  void MergeUnion();
+  void MergeSumPairs();
   void MergeAnyOf();
+  void MergeJoin();
+  // Says what is wrong if the keys could not be read, or cannot be joined.
+  bool FailJoin();
   void RewriteCursor(std::string_view reply);
   // Writes one error that says how much was done and by whom it was not.
   bool FailIfAnyPartFailed();
   void Convert(std::string_view reply, std::string* out) const;
+  void ConvertAs(Resp2Form form, std::string_view reply, std::string* out) const;
   void Finish(bool written);
   void ReleaseIfUnused();
 
@@ -169,6 +216,7 @@ class Exchange final : public ReplySink {
   ExchangePool* pool_ = nullptr;
   ExchangeOwner* owner_ = nullptr;
   const CommandSpec* spec_ = nullptr;
+  bool has_option_ = false;  // The request has more words than the command needs.
   RequestTimes times_;
   Shape shape_ = Shape::kForward;
   uint8_t protocol_ = 2;
@@ -180,6 +228,7 @@ class Exchange final : public ReplySink {
   bool guards_ = false;
   bool from_replica_ = false;
   bool executed_ = false;
+  bool replied_ = false;
   bool may_be_refused_ = false;  // And sent again then.
   bool plain_ = true;            // Nothing behind request_ is in use.
   int lane_ = 0;
@@ -195,12 +244,16 @@ class Exchange final : public ReplySink {
   Slice reply_;       // A reply kept as it came,
   OutputQueue body_;  // or one that was made of parts.
   uint32_t parts_left_ = 0;
-  uint32_t scan_shard_ = 0;   // kScan: who was asked,
-  uint32_t scan_next_ = 0;    // who comes next (0: nobody),
-  uint32_t scan_shards_ = 0;  // and of how many.
-  uint64_t random_ = 0;       // kAnyOf
+  uint32_t scan_shard_ = 0;       // kScan: who was asked,
+  uint32_t scan_next_ = 0;        // who comes next (0: nobody),
+  uint32_t scan_shards_ = 0;      // and of how many.
+  uint64_t random_ = 0;           // kAnyOf
+  size_t requests_in_block_ = 0;  // kTransaction: of the node.
+  std::string refusal_;           // kTransaction: why the node did not queue a command.
+  std::vector<TransactionStep> steps_;
   std::vector<ExchangePart> parts_;
-  std::vector<uint32_t> key_parts_;  // kGather: the part of each key.
+  std::vector<uint32_t> key_parts_;    // kGather, kJoin: the part of each key.
+  std::unique_ptr<JoinRequest> join_;  // kJoin
 };
 
 // Keeps exchanges for reuse, so that a request allocates nothing in the steady state.

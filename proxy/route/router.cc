@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <unordered_map>
 #include <utility>
 
 #include "common/base/strings.h"
+#include "common/command/sort_request.h"
 #include "common/resp/request_parser.h"
 #include "common/resp/resp_writer.h"
 
@@ -23,6 +26,20 @@ Exchange::Shape ShapeOf(Merge merge) {
       return Exchange::Shape::kAllOk;
     case Merge::kConcat:
       return Exchange::Shape::kConcat;
+    case Merge::kMax:
+      return Exchange::Shape::kMax;
+    case Merge::kMinEach:
+      return Exchange::Shape::kMinEach;
+    case Merge::kAnyOk:
+      return Exchange::Shape::kAnyOk;
+    case Merge::kSame:
+      return Exchange::Shape::kSame;
+    case Merge::kLongest:
+      return Exchange::Shape::kLongest;
+    case Merge::kUnion:
+      return Exchange::Shape::kUnion;
+    case Merge::kSumPairs:
+      return Exchange::Shape::kSumPairs;
     case Merge::kFirstNonNull:
       return Exchange::Shape::kAnyOf;
     case Merge::kCursor:
@@ -36,6 +53,21 @@ Exchange::Shape ShapeOf(Merge merge) {
 // Appends "*count\r\n".
 void AppendArrayHeader(size_t count, std::string* out) {
   RespWriter(2, out).Array(count);
+}
+
+// Of "*count\r\n$size\r\n\r\n", at most.
+constexpr size_t kMaxGroupHeader = 48;
+
+// Scratch that has grown beyond this is given back.
+constexpr size_t kMaxScratch = 64 * 1024;
+
+// Returns the bytes of the key at `place` and the words that belong to it, as they stand in the
+// frame: each word is "$size\r\nbytes\r\n", behind the end of the one before.
+std::string_view InPlace(CommandArgs args, const KeyPositions& keys, size_t place) {
+  const std::string_view before = args[keys.index(place) - 1];
+  const std::string_view last = args[keys.index(place) + keys.step - 1];
+  const char* const begin = before.data() + before.size() + 2;
+  return {begin, static_cast<size_t>(last.data() + last.size() + 2 - begin)};
 }
 
 // Returns the slot that a client names; any node can word a mistake, so that is one of slot 0.
@@ -172,28 +204,45 @@ bool Router::BelongTogether(std::string_view a, std::string_view b) const {
                                  : table_->ring->Find(a) == table_->ring->Find(b);
 }
 
+Status Router::CheckPatterns(const CommandSpec& spec, CommandArgs args) const {
+  if (!ReadsKeysByPattern(spec, args) || shard_count() == 1) {
+    return Status::Ok();
+  }
+  if (table_->ring != nullptr) {
+    return Status::InvalidArgument(
+        "BY and GET of SORT may name keys of other servers of the pool, so only BY nosort and GET "
+        "# are taken");
+  }
+  return ParseSort(spec, args, PatternKeys::kInSlotOfKey).status();
+}
+
 Result<int> Router::ShardOfKeys(const CommandSpec& spec, CommandArgs args, int* lane) const {
   const KeyPositions keys = FindKeys(spec, args);
   if (keys.count == 0) {
     return ShardOfSlot(0);  // The command itself words the error; any node can.
   }
   for (size_t i = 1; i < keys.count; ++i) {
-    if (!BelongTogether(args[keys.first], args[keys.index(i)])) {
+    if (!BelongTogether(args[keys.index(0)], args[keys.index(i)])) {
       return Status::CrossSlot();
     }
   }
   if (table_->ring != nullptr) {
-    return ShardOfKey(args[keys.first]);
+    return ShardOfKey(args[keys.index(0)]);
   }
-  *lane = SlotOf(args[keys.first]);
+  *lane = SlotOf(args[keys.index(0)]);
   return ShardOfSlot(*lane);
 }
 
 Footprint Router::FootprintOf(const CommandSpec& spec, CommandArgs args) const {
   Footprint footprint;
-  const bool by_key = spec.route == Route::kByKey || spec.route == Route::kSplitByKey;
-  if (table_->ring != nullptr || (!by_key && spec.route != Route::kBySlot)) {
+  const bool by_key = IsRoutedByKeys(spec.route);
+  const bool by_channel = spec.route == Route::kByChannel;
+  if (table_->ring != nullptr || (!by_key && !by_channel && spec.route != Route::kBySlot)) {
     footprint.every_slot = true;
+    return footprint;
+  }
+  if (by_channel) {
+    footprint.slots.push_back(SlotOf(args[FindRouted(spec, args).index(0)]));
     return footprint;
   }
   if (!by_key) {
@@ -211,18 +260,16 @@ void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
                    const ReadBuffer* source, Scope scope) {
   const CommandSpec& spec = *exchange->spec();
   exchange->started_ = true;
+  exchange->has_option_ = HasOption(spec, args);
   exchange->generation_ = generation_;
   exchange->lane_ = SlotLanes::kEverySlot;
   switch (spec.route) {
-    case Route::kByKey: {
-      const Result<int> shard = ShardOfKeys(spec, args, &exchange->lane_);
-      if (!shard.ok()) {
-        return exchange->Fail(shard.status());
-      }
-      return Forward(exchange, *shard, args, frame, source);
-    }
+    case Route::kByKey:
+      return StartByKey(exchange, args, frame, source);
     case Route::kSplitByKey:
       return StartSplit(exchange, args, frame, source);
+    case Route::kJoinKeys:
+      return StartJoin(exchange, args, frame, source);
     case Route::kAllShards:
     case Route::kAnyShard:
       return StartBroadcast(exchange, args, scope);
@@ -234,7 +281,20 @@ void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
       }
       return Forward(exchange, *shard, args, frame, source);
     }
+    case Route::kByChannel: {
+      const std::string_view channel = args[FindRouted(spec, args).index(0)];
+      if (table_->ring == nullptr) {
+        exchange->lane_ = SlotOf(channel);
+      }
+      const Result<int> shard = ShardOfChannel(channel);
+      if (!shard.ok()) {
+        return exchange->Fail(shard.status());
+      }
+      return Forward(exchange, *shard, args, frame, source);
+    }
     case Route::kPinned:
+      return GoesAlone(spec, args) ? StartPinned(exchange, args, frame, source)
+                                   : StartByKey(exchange, args, frame, source);
     case Route::kProxy:
       return exchange->Answer("-" + UnknownCommandError(args) + "\r\n");
     case Route::kRefused:
@@ -242,12 +302,25 @@ void Router::Start(Exchange* exchange, CommandArgs args, std::string_view frame,
   }
 }
 
+void Router::StartByKey(Exchange* exchange, CommandArgs args, std::string_view frame,
+                        const ReadBuffer* source) {
+  const Result<int> shard = ShardOfKeys(*exchange->spec(), args, &exchange->lane_);
+  if (!shard.ok()) {
+    return exchange->Fail(shard.status());
+  }
+  if (const Status status = CheckPatterns(*exchange->spec(), args); !status.ok()) {
+    return exchange->Fail(status);
+  }
+  return Forward(exchange, *shard, args, frame, source);
+}
+
 void Router::Forward(Exchange* exchange, int shard, CommandArgs args, std::string_view frame,
                      const ReadBuffer* source) {
   const auto index = static_cast<size_t>(shard);
   NodeLink* const link = LinkFor(*exchange, index);
   const Route route = exchange->spec()->route;
-  if (table_->epoch > 0 && (route == Route::kByKey || route == Route::kSplitByKey)) {
+  if (table_->epoch > 0 &&
+      (IsRoutedByKeys(route) || route == Route::kByChannel || route == Route::kPinned)) {
     if (frame.empty()) {
       encoded_.clear();
       EncodeRequest(args, &encoded_);
@@ -264,6 +337,50 @@ void Router::Forward(Exchange* exchange, int shard, CommandArgs args, std::strin
   }
   if (!status.ok()) {
     exchange->OnFailure(0, status, /*sent=*/false);
+  }
+}
+
+// Over a link of the session's own.
+void Router::StartPinned(Exchange* exchange, CommandArgs args, std::string_view frame,
+                         const ReadBuffer* source) {
+  const Result<int> shard = ShardOfKeys(*exchange->spec(), args, &exchange->lane_);
+  if (!shard.ok()) {
+    return exchange->Fail(shard.status());
+  }
+  if (frame.empty()) {
+    encoded_.clear();
+    EncodeRequest(args, &encoded_);
+    frame = encoded_;
+  }
+  if (table_->epoch > 0) {
+    exchange->KeepRequest(frame, source);
+  }
+  NodeLink* const link = exchange->owner_->OwnLink(AddressOf(*shard));
+  const Status status = link->Send(frame, exchange, 0);
+  if (!status.ok()) {
+    return exchange->OnFailure(0, status, /*sent=*/false);
+  }
+  link->Flush();
+}
+
+void Router::StartTransaction(Exchange* exchange, std::string_view block, size_t requests,
+                              int shard, int lane, NodeLink* link) {
+  exchange->started_ = true;
+  exchange->generation_ = generation_;
+  exchange->lane_ = lane;
+  exchange->requests_in_block_ = requests;
+  if (table_->epoch > 0) {
+    exchange->may_be_refused_ = link == nullptr;  // What is watched is watched at one node.
+    exchange->request_.assign(block);
+  }
+  const bool own = link != nullptr;
+  link = own ? link : shard_links_[static_cast<size_t>(shard)];
+  const Status status = link->SendBlock(block, static_cast<uint32_t>(requests), exchange);
+  if (!status.ok()) {
+    return exchange->OnFailure(exchange->LastTag(), status, /*sent=*/false);
+  }
+  if (own) {
+    link->Flush();
   }
 }
 
@@ -293,7 +410,7 @@ void Router::StartSplit(Exchange* exchange, CommandArgs args, std::string_view f
   if (*part_count == 1) {
     return Forward(exchange, key_shards_.front(), args, frame, source);
   }
-  SendSplit(exchange, args, keys, *part_count);
+  SendSplit(exchange, args, frame.empty() ? Framing::kNone : Framing::kInPlace, keys, *part_count);
 }
 
 Result<int> Router::GroupKeys(CommandArgs args, const KeyPositions& keys) {
@@ -311,8 +428,8 @@ Result<int> Router::GroupKeys(CommandArgs args, const KeyPositions& keys) {
   return part_count;
 }
 
-void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions& keys,
-                       int part_count) {
+void Router::SendSplit(Exchange* exchange, CommandArgs args, Framing framing,
+                       const KeyPositions& keys, int part_count) {
   exchange->SetShape(ShapeOf(exchange->spec()->merge));
   exchange->parts_.resize(static_cast<size_t>(part_count));
   exchange->parts_left_ = static_cast<uint32_t>(part_count);
@@ -324,7 +441,7 @@ void Router::SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions&
     exchange->key_parts_.push_back(
         static_cast<uint32_t>(part_of_shard_[static_cast<size_t>(key_shards_[i])]));
   }
-  SendGroups(exchange, args, keys, places);
+  SendGroups(exchange, args, framing, keys, places);
 }
 
 // The first group takes the place of the refused part, the others are new parts.
@@ -348,31 +465,39 @@ void Router::ResendPart(Exchange* exchange, uint32_t part, CommandArgs args) {
     }
   }
   exchange->parts_[part].key_count = 0;
-  SendGroups(exchange, args, keys, places);
+  SendGroups(exchange, args, Framing::kInPlace, keys, places);
 }
 
 // Sends the groups of GroupKeys(); group i is the part places[i].
-void Router::SendGroups(Exchange* exchange, CommandArgs args, const KeyPositions& keys,
-                        const std::vector<uint32_t>& places) {
-  std::vector<std::string> requests(places.size());
+void Router::SendGroups(Exchange* exchange, CommandArgs args, Framing framing,
+                        const KeyPositions& keys, const std::vector<uint32_t>& places) {
   std::vector<size_t> shards(places.size());
+  std::vector<size_t> sizes(places.size(), kMaxGroupHeader + args[0].size());
   for (size_t i = 0; i < keys.count; ++i) {
     const auto shard = static_cast<size_t>(key_shards_[i]);
     const auto group = static_cast<size_t>(part_of_shard_[shard]);
     ++exchange->parts_[places[group]].key_count;
     shards[group] = shard;
+    sizes[group] += framing == Framing::kInPlace ? InPlace(args, keys, i).size() : 0;
   }
+  requests_.resize(std::max(requests_.size(), places.size()));
   for (size_t group = 0; group < places.size(); ++group) {
     ExchangePart& part = exchange->parts_[places[group]];
     part.node = LinkFor(*exchange, shards[group])->shared_name();
-    AppendArrayHeader(1 + part.key_count * keys.step, &requests[group]);
-    RespWriter(2, &requests[group]).Bulk(args[0]);
+    requests_[group].clear();
+    requests_[group].reserve(sizes[group]);
+    AppendArrayHeader(1 + part.key_count * keys.step, &requests_[group]);
+    RespWriter(2, &requests_[group]).Bulk(args[0]);
   }
   for (size_t i = 0; i < keys.count; ++i) {
     const int group = part_of_shard_[static_cast<size_t>(key_shards_[i])];
-    RespWriter writer(2, &requests[static_cast<size_t>(group)]);
+    std::string* const request = &requests_[static_cast<size_t>(group)];
+    if (framing == Framing::kInPlace) {
+      request->append(InPlace(args, keys, i));
+      continue;
+    }
     for (size_t j = 0; j < keys.step; ++j) {
-      writer.Bulk(args[keys.index(i) + j]);
+      RespWriter(2, request).Bulk(args[keys.index(i) + j]);
     }
   }
   const bool kept = table_->epoch > 0;
@@ -380,21 +505,100 @@ void Router::SendGroups(Exchange* exchange, CommandArgs args, const KeyPositions
   for (size_t group = 0; group < places.size(); ++group) {
     exchange->parts_[places[group]].generation = generation_;
     if (kept) {
-      exchange->parts_[places[group]].request = std::move(requests[group]);
+      exchange->parts_[places[group]].request = std::move(requests_[group]);
     }
   }
   for (size_t group = 0; group < places.size(); ++group) {
     SendPart(exchange, places[group], shards[group],
-             kept ? exchange->parts_[places[group]].request : requests[group]);
+             kept ? exchange->parts_[places[group]].request : requests_[group]);
+    if (requests_[group].capacity() > kMaxScratch) {
+      std::string().swap(requests_[group]);
+    }
   }
+}
+
+// Keys of one shard are joined there.  The others are read one by one, so that each read is of one
+// slot and can be sent again by itself.
+void Router::StartJoin(Exchange* exchange, CommandArgs args, std::string_view frame,
+                       const ReadBuffer* source) {
+  const CommandSpec& spec = *exchange->spec();
+  const Result<int> shard = ShardOfKeys(spec, args, &exchange->lane_);
+  if (shard.ok()) {
+    return Forward(exchange, *shard, args, frame, source);
+  }
+  if (shard.status().code() != Code::kCrossSlot) {
+    return exchange->Fail(shard.status());
+  }
+  const KeyPositions keys = FindKeys(spec, args);
+  const Result<int> part_count = GroupKeys(args, keys);
+  if (!part_count.ok()) {
+    return exchange->Fail(part_count.status());
+  }
+  if (*part_count == 1) {
+    return Forward(exchange, key_shards_.front(), args, frame, source);
+  }
+  Result<JoinRequest> join = ParseJoinKeys(spec, args);
+  const Status options = join.ok() ? ParseJoinOptions(spec, args, &*join) : join.status();
+  if (!options.ok()) {
+    return exchange->Fail(options);
+  }
+  if (keys.count > kMaxJoinedKeys) {
+    return exchange->Fail(Status::InvalidArgument(
+        fmt::format("keys on several nodes are joined by the proxy, and no more than {} of them",
+                    kMaxJoinedKeys)));
+  }
+  exchange->SetShape(Exchange::Shape::kJoin);
+  exchange->join_ = std::make_unique<JoinRequest>(*std::move(join));
+  // A key that is named twice is read once.
+  std::vector<std::string_view> distinct;
+  std::unordered_map<std::string_view, uint32_t> parts;
+  for (size_t i = 0; i < keys.count; ++i) {
+    const std::string_view key = args[keys.index(i)];
+    const auto [part, is_new] = parts.try_emplace(key, static_cast<uint32_t>(distinct.size()));
+    exchange->key_parts_.push_back(part->second);
+    if (is_new) {
+      distinct.push_back(key);
+    }
+  }
+  exchange->parts_.resize(distinct.size());
+  exchange->parts_left_ = static_cast<uint32_t>(distinct.size());
+  for (uint32_t i = 0; i < distinct.size(); ++i) {
+    SendJoinRead(exchange, i, distinct[i]);
+  }
+}
+
+void Router::SendJoinRead(Exchange* exchange, uint32_t part, std::string_view key) {
+  const Result<int> shard = ShardOfKey(key);
+  if (!shard.ok()) {
+    return exchange->OnFailure(part, shard.status(), /*sent=*/false);
+  }
+  std::string request;
+  EncodeJoinRead(*exchange->join_, key, &request);
+  exchange->parts_[part].generation = generation_;
+  exchange->parts_[part].node = LinkFor(*exchange, static_cast<size_t>(*shard))->shared_name();
+  if (table_->epoch > 0) {
+    exchange->may_be_refused_ = true;
+    exchange->parts_[part].request = request;
+  }
+  SendPart(exchange, part, static_cast<size_t>(*shard), request);
 }
 
 void Router::Resend(Exchange* exchange, uint32_t part) {
   const std::string request = exchange->TakeRequest(part);
+  if (exchange->is_transaction()) {
+    const Result<int> shard = ShardOfSlot(exchange->lane());
+    if (!shard.ok()) {
+      return exchange->OnFailure(exchange->LastTag(), shard.status(), /*sent=*/false);
+    }
+    return StartTransaction(exchange, request, exchange->requests_in_block_, *shard,
+                            exchange->lane(), nullptr);
+  }
   RequestParser parser;
   const CommandArgs args = WordsOf(request, &parser);
   exchange->set_from_replica(false);
-  if (!exchange->has_parts()) {
+  if (exchange->is_join()) {
+    SendJoinRead(exchange, part, KeyOfJoinRead(*exchange->join_, args));
+  } else if (!exchange->has_parts()) {
     Start(exchange, args, request, nullptr);
   } else {
     ResendPart(exchange, part, args);
@@ -410,7 +614,11 @@ Footprint Router::SlotsOf(const Exchange& exchange, uint32_t part) const {
     return {.every_slot = true, .slots = {}};
   }
   RequestParser parser;
-  return FootprintOf(*exchange.spec(), WordsOf(request, &parser));
+  const CommandArgs args = WordsOf(request, &parser);
+  if (exchange.is_join() && table_->ring == nullptr) {
+    return {.every_slot = false, .slots = {SlotOf(KeyOfJoinRead(*exchange.join_, args))}};
+  }
+  return FootprintOf(*exchange.spec(), args);
 }
 
 bool Router::Follow(int slot, std::string_view owner) {

@@ -1,7 +1,7 @@
 // Router: sends a client's request to the nodes that its keys belong to.
 //
 // Requests whose keys live on one node travel as they came.  Others are grouped by node, one
-// request for each, and the replies are merged by Exchange.
+// request for each, or become one read of each key, and the replies are merged by Exchange.
 //
 // Threads: loop-owned.
 // Owner:   ProxyWorker.
@@ -49,11 +49,30 @@ class Router {
     kShare,  // DBSIZE, KEYS and SCAN are answered for the share.
   };
 
-  // Sends the request, whose bytes are `frame` (a complete RESP array; empty for an inline
-  // request). `source` holds the frame, for large ones to be referenced; may be nullptr. The
-  // exchange may be done when this returns. REQUIRES: the row is routed to nodes, its arity fits
+  // Sends the request, whose bytes are `frame` (a complete RESP array, into which `args` point;
+  // empty for an inline request). `source` holds the frame, for large ones to be referenced; may be
+  // nullptr. The exchange may be done when this returns. REQUIRES: the row is routed to nodes, its
+  // arity fits
   void Start(Exchange* exchange, CommandArgs args, std::string_view frame, const ReadBuffer* source,
              Scope scope = Scope::kAll);
+  // Sends a transaction: `block` is MULTI, the commands and EXEC, so many `requests`, for the shard
+  // of `lane`; over `link`, or over the one that all share if it is nullptr.
+  // REQUIRES: exchange->is_transaction()
+  void StartTransaction(Exchange* exchange, std::string_view block, size_t requests, int shard,
+                        int lane, NodeLink* link);
+  // Returns the shard of all keys of a command, or an error.  `*lane` is their slot, unless a ring
+  // decides.  kCrossSlot: they do not belong to one
+  Result<int> ShardOfKeys(const CommandSpec& spec, CommandArgs args, int* lane) const;
+  // Returns an error if a SORT may need keys of other shards than its own.
+  Status CheckPatterns(const CommandSpec& spec, CommandArgs args) const;
+  // Whether commands that need all their keys in one place take these two.
+  bool BelongTogether(std::string_view a, std::string_view b) const;
+  // Returns the shard that a channel's messages are published at.
+  Result<int> ShardOfChannel(std::string_view channel) const { return ShardOfKey(channel); }
+  const NodeAddress& AddressOf(int shard) const {
+    return table_->shards[static_cast<size_t>(shard)];
+  }
+  size_t shard_count() const { return table_->shards.size(); }
   // Sends a refused request, or part of one, once more, by the table of now.
   void Resend(Exchange* exchange, uint32_t part);
   // Returns the slots of a request that was sent, or of one part; every slot if it was not kept.
@@ -75,12 +94,12 @@ class Router {
   Footprint FootprintOf(const CommandSpec& spec, CommandArgs args) const;
 
  private:
-  // Returns the shard of all keys, or an error.  `*lane` is their slot, unless a ring decides.
-  Result<int> ShardOfKeys(const CommandSpec& spec, CommandArgs args, int* lane) const;
   Result<int> ShardOfSlot(int slot) const;
   Result<int> ShardOfKey(std::string_view key) const;
-  // Whether commands that need all their keys in one place take these two.
-  bool BelongTogether(std::string_view a, std::string_view b) const;
+  void StartByKey(Exchange* exchange, CommandArgs args, std::string_view frame,
+                  const ReadBuffer* source);
+  void StartPinned(Exchange* exchange, CommandArgs args, std::string_view frame,
+                   const ReadBuffer* source);
   NodeLink* LinkFor(const Exchange& exchange, size_t shard) const {
     NodeLink* const reader = exchange.from_replica() ? readers_[shard] : nullptr;
     return reader != nullptr ? reader : shard_links_[shard];
@@ -89,11 +108,18 @@ class Router {
                const ReadBuffer* source);
   void StartSplit(Exchange* exchange, CommandArgs args, std::string_view frame,
                   const ReadBuffer* source);
-  void SendSplit(Exchange* exchange, CommandArgs args, const KeyPositions& keys, int part_count);
+  // Whether the words stand in one frame as a client or Exchange::request() has encoded them.
+  enum class Framing : uint8_t { kNone, kInPlace };
+  void SendSplit(Exchange* exchange, CommandArgs args, Framing framing, const KeyPositions& keys,
+                 int part_count);
+  void StartJoin(Exchange* exchange, CommandArgs args, std::string_view frame,
+                 const ReadBuffer* source);
+  // Sends what reads the key that is part `part` of a join.
+  void SendJoinRead(Exchange* exchange, uint32_t part, std::string_view key);
   // Groups the keys by shard.  Returns the number of groups, or why a key has no shard.
   Result<int> GroupKeys(CommandArgs args, const KeyPositions& keys);
   void ResendPart(Exchange* exchange, uint32_t part, CommandArgs args);
-  void SendGroups(Exchange* exchange, CommandArgs args, const KeyPositions& keys,
+  void SendGroups(Exchange* exchange, CommandArgs args, Framing framing, const KeyPositions& keys,
                   const std::vector<uint32_t>& places);
   void StartBroadcast(Exchange* exchange, CommandArgs args, Scope scope);
   void StartAllShards(Exchange* exchange, CommandArgs args, const std::vector<uint32_t>& shards);
@@ -122,6 +148,7 @@ class Router {
   Random random_;
 
   // Scratch of StartSplit(), kept to save allocations.
+  std::vector<std::string> requests_;
   std::vector<int> key_shards_;
   std::vector<int> part_of_shard_;
   std::string encoded_;

@@ -5,11 +5,13 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
 
 #include "common/resp/reply_tree.h"
+#include "common/resp/request_parser.h"
 #include "common/resp/resp_writer.h"
 #include "proxy/backend/fake_node.h"
 
@@ -75,6 +77,22 @@ class RouterTest : public testing::Test, public ExchangeOwner {
       writer.Bulk(args[1] == "0" ? "5" : "0");
       writer.Array(1);
       writer.Bulk("node" + std::to_string(node) + "page" + args[1]);
+    } else if (args[0] == "SMEMBERS") {  // The letters of a string; 'x' makes it another type.
+      ++reads_;
+      if (refusals_ > 0) {
+        --refusals_;
+        return "-MOVED 1 127.0.0.1:1\r\n";
+      }
+      const std::string& letters = data_[node][args[1]];
+      if (letters.starts_with('x')) {
+        return "-WRONGTYPE not a set\r\n";
+      }
+      writer.Set(letters.size());
+      for (const char letter : letters) {
+        writer.Bulk(std::string(1, letter));
+      }
+    } else if (args[0] == "SINTER" || args[0] == "SINTERCARD") {
+      writer.Simple("joined by node " + std::to_string(node));
     } else if (args[0] == "CLUSTER") {
       writer.Integer(static_cast<int64_t>(node));
     } else {
@@ -92,12 +110,25 @@ class RouterTest : public testing::Test, public ExchangeOwner {
     KVS_CHECK(spec != nullptr);
     std::string frame;
     EncodeRequest(args, &frame);
+    RequestParser parser;
+    KVS_CHECK(parser.Parse(frame) == RequestParser::Outcome::kRequest);
     exchange_ = pool_.New(this, spec, protocol, 0);
-    router_.Start(exchange_, args, frame, nullptr, scope_);
+    router_.Start(exchange_, parser.args(), frame, nullptr, scope_);
+    return Await();
+  }
+
+  // Returns the reply of exchange_.
+  std::string Await() {
     for (int i = 0; i < 2000 && exchange_ != nullptr; ++i) {
       links_.FlushAll();
       loop_.RunOnce(5);
       links_.CheckDeadlines();
+      for (const uint32_t part : std::exchange(refused_parts_, {})) {
+        if (resends_) {
+          refusals_ = 0;
+          router_.Resend(exchange_, part);
+        }
+      }
     }
     EXPECT_EQ(exchange_, nullptr);
     std::string reply;
@@ -108,8 +139,10 @@ class RouterTest : public testing::Test, public ExchangeOwner {
 
   bool Admit(size_t bytes) override { return bytes <= room_; }
   void OnPart(Exchange* /*exchange*/, uint32_t /*part*/, size_t /*bytes*/) override {}
-  bool OnRefused(Exchange* /*exchange*/, uint32_t /*part*/, std::string_view /*error*/) override {
-    return false;
+  NodeLink* OwnLink(const NodeAddress& address) override { return links_.Borrow(address); }
+  bool OnRefused(Exchange* /*exchange*/, uint32_t part, std::string_view /*error*/) override {
+    refused_parts_.push_back(part);
+    return resends_;
   }
   OutputQueue* DirectOutput(const Exchange*) override { return &output_; }
   void OnDone(Exchange* exchange, bool written) override {
@@ -124,6 +157,10 @@ class RouterTest : public testing::Test, public ExchangeOwner {
   std::vector<std::unique_ptr<FakeNode>> nodes_;
   std::map<size_t, std::map<std::string, std::string>> data_;
   int broken_ = -1;
+  int reads_ = 0;     // By SMEMBERS.
+  int refusals_ = 0;  // So many times SMEMBERS is refused.
+  bool resends_ = false;
+  std::vector<uint32_t> refused_parts_;
   size_t room_ = SIZE_MAX;  // For one reply.
   ExchangePool pool_;
   LinkPool links_{&loop_, {}};
@@ -159,6 +196,15 @@ TEST_F(RouterTest, SplitCommandsKeepTheOrderOfTheirKeysAlsoOfDoubleOnes) {
             "*6\r\n$1\r\n4\r\n$-1\r\n$1\r\n1\r\n$1\r\n3\r\n$1\r\n2\r\n$1\r\n1\r\n");
   EXPECT_EQ(Run({"DEL", "a", "b", "c", "none"}), ":3\r\n");
   EXPECT_EQ(Run({"MSET", "a", "1", "b"}), "-ERR wrong number of arguments for 'mset' command\r\n");
+}
+
+// As an inline request comes, whose words stand in no frame.
+TEST_F(RouterTest, WordsWithoutAFrameAreSplitToo) {
+  const std::vector<std::string_view> set = {"MSET", "a", "1", "b", "", "c", "3", "d", "4"};
+  exchange_ = pool_.New(this, &GetCommand(CommandId::kMSet), 2, 0);
+  router_.Start(exchange_, set, "", nullptr, scope_);
+  EXPECT_EQ(Await(), "+OK\r\n");
+  EXPECT_EQ(Run({"MGET", "d", "c", "b", "a"}), "*4\r\n$1\r\n4\r\n$1\r\n3\r\n$0\r\n\r\n$1\r\n1\r\n");
 }
 
 TEST_F(RouterTest, AFailedShardIsNeverNilNeverOkNeverAnUndercount) {
@@ -203,6 +249,19 @@ TEST_F(RouterTest, KeysThatMustShareASlotDoSo) {
     EXPECT_EQ(Run({name, "a", "b"}), "-CROSSSLOT Keys in request don't hash to the same slot\r\n");
     EXPECT_EQ(Run({name, "{t}a", "{t}b"}).find("CROSSSLOT"), std::string::npos) << name;
   }
+}
+
+TEST_F(RouterTest, PatternsOfSortStayInTheSlotOfTheKey) {
+  const std::string denied =
+      " option of SORT denied in Cluster mode when keys formed by the pattern may be in different "
+      "slots.\r\n";
+  EXPECT_EQ(Run({"SORT", "{t}l", "BY", "w_*"}), "-ERR BY" + denied);
+  EXPECT_EQ(Run({"SORT_RO", "{t}l", "GET", "#", "GET", "w_*"}), "-ERR GET" + denied);
+  for (const char* pattern : {"{t}w_*", "nosort", "x{t}*->f"}) {
+    EXPECT_EQ(Run({"SORT", "{t}l", "BY", pattern}).find("denied"), std::string::npos) << pattern;
+  }
+  EXPECT_EQ(Run({"SORT", "{t}l", "STORE", "{u}d"}),
+            "-CROSSSLOT Keys in request don't hash to the same slot\r\n");
 }
 
 TEST_F(RouterTest, DebugReachesNoNode) {
@@ -319,6 +378,63 @@ TEST_F(RouterTest, WithoutAMapTheErrorSaysSo) {
   output_.CopyTo(&reply);
   output_.Clear();
   EXPECT_EQ(reply.substr(0, 12), "-CLUSTERDOWN");
+}
+
+TEST_F(RouterTest, KeysOfSeveralNodesAreReadAndJoinedHere) {
+  std::vector<std::string> on(3);  // A key of each node.
+  for (int i = 0; std::count(on.begin(), on.end(), "") > 0; ++i) {
+    const std::string key = "key" + std::to_string(i);
+    const auto shard = static_cast<size_t>(router_.table()->slot_to_shard[SlotOf(key)]);
+    on[shard] = on[shard].empty() ? key : on[shard];
+  }
+  ASSERT_EQ(Run({"SET", on[0], "abc"}), "+OK\r\n");
+  ASSERT_EQ(Run({"SET", on[1], "bcd"}), "+OK\r\n");
+  EXPECT_EQ(Run({"SINTERCARD", "2", on[0], on[1]}), ":2\r\n");
+  EXPECT_EQ(Run({"SINTERCARD", "2", on[0], on[1], "LIMIT", "1"}), ":1\r\n");
+  EXPECT_EQ(Run({"SDIFF", on[0], on[1]}), "*1\r\n$1\r\na\r\n");
+  EXPECT_EQ(Run({"SDIFF", on[0], on[1]}, 3), "~1\r\n$1\r\na\r\n");
+  EXPECT_EQ(Run({"SDIFF", on[2], on[1]}), "*0\r\n");
+  reads_ = 0;
+  EXPECT_EQ(Run({"SDIFF", on[0], on[1], on[0], on[1]}), "*0\r\n");
+  EXPECT_EQ(reads_, 2);  // One of each key.
+  EXPECT_EQ(ParseReply(Run({"SUNION", on[0], on[2], on[1]}))->elements.size(), 4U);
+
+  EXPECT_EQ(Run({"SINTER", on[1], on[1]}), "+joined by node 1\r\n");
+  EXPECT_EQ(Run({"SINTERCARD", "0", on[1]}), "+joined by node 0\r\n");  // Which words the mistake.
+  EXPECT_EQ(Run({"SINTERCARD", "2", on[0], on[1], "LIMIT", "x"}),
+            "-ERR LIMIT can't be negative\r\n");
+
+  ASSERT_EQ(Run({"SET", on[2], "x"}), "+OK\r\n");
+  EXPECT_EQ(Run({"SUNION", on[0], on[1], on[2]}), "-WRONGTYPE not a set\r\n");
+  broken_ = 1;
+  const std::string reply = Run({"SINTER", on[0], on[1]});
+  EXPECT_TRUE(reply.starts_with("-ERR disk on fire (at node")) << reply;
+  broken_ = -1;
+  std::vector<std::string_view> words(4098, on[0]);
+  words[0] = "SUNION";
+  words.back() = on[1];
+  EXPECT_TRUE(Run(words).starts_with("-ERR keys on several nodes")) << Run(words);
+  room_ = 100;
+  EXPECT_TRUE(Run({"SUNION", on[0], on[1]}).starts_with("-ERR the keys live on several nodes"));
+}
+
+TEST_F(RouterTest, AReadOfAJoinThatIsRefusedIsSentAgainByItself) {
+  auto table = std::make_shared<RouteTable>(*router_.table());
+  table->epoch = 1;
+  router_.SetTable(std::move(table));
+  ASSERT_EQ(Run({"SET", "a", "abc"}), "+OK\r\n");
+  ASSERT_EQ(Run({"SET", "b", "bcd"}), "+OK\r\n");
+  ASSERT_NE(router_.table()->slot_to_shard[SlotOf("a")],
+            router_.table()->slot_to_shard[SlotOf("b")]);
+  resends_ = true;
+  for (int refusals = 0; refusals <= 2; ++refusals) {
+    refusals_ = refusals;
+    EXPECT_EQ(Run({"SINTERCARD", "2", "a", "b"}), ":2\r\n");
+    EXPECT_EQ(refusals_, 0);
+  }
+  resends_ = false;
+  refusals_ = 1;
+  EXPECT_TRUE(Run({"SINTERCARD", "2", "a", "b"}).starts_with("-TRYAGAIN "));
 }
 
 TEST_F(RouterTest, ADeadNodeFailsItsKeysAloneAndAtOnce) {

@@ -8,8 +8,8 @@
 namespace kvs {
 
 void SlotLanes::Move(const MovedSlots& moved) {
-  if (wide_guards_ > 0) {
-    wide_moved_ |= moved;
+  if (wide_moved_ != nullptr) {
+    *wide_moved_ |= moved;
   }
 }
 
@@ -19,9 +19,9 @@ bool SlotLanes::Guard(const MovedSlots& moved, int lane) {
       return false;
     }
     if (wide_guards_++ == 0) {
-      wide_moved_.reset();
+      wide_moved_ = std::make_unique<MovedSlots>();
     }
-    wide_moved_ |= moved;
+    *wide_moved_ |= moved;
     return true;
   }
   if (!moved[static_cast<size_t>(lane)]) {
@@ -34,7 +34,10 @@ bool SlotLanes::Guard(const MovedSlots& moved, int lane) {
 void SlotLanes::Finish(int lane) {
   if (lane == kEverySlot) {
     KVS_CHECK(wide_guards_ > 0);
-    changed_ |= --wide_guards_ == 0;
+    if (--wide_guards_ == 0) {
+      wide_moved_.reset();
+      changed_ = true;
+    }
     return;
   }
   const auto guard = guards_.find(lane);
@@ -77,7 +80,7 @@ std::vector<uint64_t> SlotLanes::TakeReady(const MovedSlots& alone) {
   if (!std::exchange(changed_, false)) {
     return ready;
   }
-  std::deque<Held> left;
+  std::vector<Held> left;
   std::set<int> blocked;  // By those that stay, for those behind them.
   bool all_blocked = false;
   bool any_alone = false;

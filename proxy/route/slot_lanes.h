@@ -18,8 +18,8 @@
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -68,14 +68,15 @@ class SlotLanes {
   };
 
   bool IsGuarded(int slot) const {
-    return guards_.contains(slot) || (wide_guards_ > 0 && wide_moved_[static_cast<size_t>(slot)]);
+    return guards_.contains(slot) ||
+           (wide_moved_ != nullptr && wide_moved_->test(static_cast<size_t>(slot)));
   }
   bool MeetsGuard(const Footprint& footprint) const;
 
-  std::map<int, uint32_t> guards_;  // By slot: requests in flight to its former owner.
-  uint32_t wide_guards_ = 0;        // Requests of lane kEverySlot that guard,
-  MovedSlots wide_moved_;           // and what has moved since they were sent.
-  std::deque<Held> held_;
+  std::map<int, uint32_t> guards_;          // By slot: requests in flight to its former owner.
+  uint32_t wide_guards_ = 0;                // Requests of lane kEverySlot that guard,
+  std::unique_ptr<MovedSlots> wide_moved_;  // and what has moved since they were sent, if any.
+  std::vector<Held> held_;
   std::map<int, uint32_t> held_slots_;  // How many held requests touch a slot.
   uint32_t held_wide_ = 0;              // How many touch every slot.
   bool changed_ = false;                // A guard has gone since the last TakeReady().

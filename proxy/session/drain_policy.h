@@ -1,10 +1,13 @@
 // DrainPolicy: when a proxy that is to end may close a connection.
 //
 // Only at a command boundary, as long as there is time: nothing in flight, no part of a request
-// read or waiting in the socket.  Where clients have a place to go to, because another process took
-// the listening sockets or because they were told where, connections in use are left to them: they
-// end when their clients close them or fall silent.  At the end of the time those that are still in
-// use are closed at their next boundary, and what is left then is cut.
+// read or waiting in the socket.  A client that sends one command after the other could send the
+// next one at any such moment, and would lose it: its connection ends together with a reply, so
+// that the end is there before the client looks at the connection again.  Where clients have a
+// place to go to, because another process took the listening sockets or because they were told
+// where, connections in use are left to them: they end when their clients close them or fall
+// silent.  At the end of the time those that are still in use are closed at their next boundary,
+// and what is left then is cut.
 //
 // Threads: immutable; no clock of its own.
 // Owner:   ProxyWorker.
@@ -20,6 +23,8 @@ class DrainPolicy {
  public:
   // Whoever has sent nothing for so long is not in the middle of something.
   static constexpr int64_t kQuietMs = 1000;
+  // Whoever has sent nothing for so long is hardly about to send something just now.
+  static constexpr int64_t kPauseMs = 400;
   // The last part of the grace time, in which every boundary will do.
   static constexpr int64_t kLastMs = 1000;
 
@@ -39,11 +44,13 @@ class DrainPolicy {
     if (now_ms >= end_ms_) {
       return true;
     }
-    if (!view.at_boundary) {
-      return false;
-    }
+    const int64_t enough_ms = EndsWithReply(view, now_ms) ? kPauseMs : kQuietMs;
+    return view.at_boundary && view.quiet_ms >= enough_ms;
+  }
+  // Whether the connection is to end with the next reply that leaves it at a boundary.
+  bool EndsWithReply(const View& view, int64_t now_ms) const {
     const bool can_go_on = has_successor_ || view.told;
-    return !can_go_on || view.quiet_ms >= kQuietMs || now_ms >= last_ms_;
+    return !can_go_on || now_ms >= last_ms_;
   }
   // How long a client has to move.
   int64_t seconds_left(int64_t now_ms) const {

@@ -9,20 +9,28 @@
 namespace kvs {
 namespace {
 
-TEST(DrainPolicyTest, WithoutASuccessorTheFirstBoundaryIsTheEnd) {
+TEST(DrainPolicyTest, WithoutASuccessorTheFirstReplyOrPauseIsTheEnd) {
   const DrainPolicy policy(1000, 10'000, /*has_successor=*/false);
-  EXPECT_TRUE(policy.MayClose({.at_boundary = true}, 1000));
+  EXPECT_TRUE(policy.EndsWithReply({.at_boundary = true}, 1000));
+  EXPECT_FALSE(policy.MayClose({.at_boundary = true, .quiet_ms = DrainPolicy::kPauseMs - 1}, 1000));
+  EXPECT_TRUE(policy.MayClose({.at_boundary = true, .quiet_ms = DrainPolicy::kPauseMs}, 1000));
   EXPECT_FALSE(policy.MayClose({.at_boundary = false, .quiet_ms = 5000}, 10'999));
   EXPECT_TRUE(policy.MayClose({.at_boundary = false}, 11'000));
   // One that was told where to go may go by itself.
-  EXPECT_FALSE(policy.MayClose({.at_boundary = true, .told = true}, 1000));
+  const DrainPolicy::View told = {.at_boundary = true, .told = true, .quiet_ms = 999};
+  EXPECT_FALSE(policy.MayClose(told, 1000));
+  EXPECT_FALSE(policy.EndsWithReply(told, 1000));
 }
 
 TEST(DrainPolicyTest, WithASuccessorConnectionsInUseEndByThemselves) {
   const DrainPolicy policy(1000, 10'000, /*has_successor=*/true);
   EXPECT_FALSE(policy.MayClose({.at_boundary = true, .quiet_ms = 999}, 9'999));
   EXPECT_TRUE(policy.MayClose({.at_boundary = true, .quiet_ms = 1000}, 1000));
-  EXPECT_TRUE(policy.MayClose({.at_boundary = true, .quiet_ms = 0}, 10'000));
+  EXPECT_FALSE(policy.EndsWithReply({.at_boundary = true}, 9'999));
+  EXPECT_TRUE(policy.EndsWithReply({.at_boundary = true}, 10'000));
+  EXPECT_FALSE(
+      policy.MayClose({.at_boundary = true, .quiet_ms = DrainPolicy::kPauseMs - 1}, 10'000));
+  EXPECT_TRUE(policy.MayClose({.at_boundary = true, .quiet_ms = DrainPolicy::kPauseMs}, 10'000));
   EXPECT_EQ(policy.seconds_left(1000), 9);
   EXPECT_EQ(policy.seconds_left(20'000), 0);
 }
@@ -32,8 +40,9 @@ TEST(DrainPolicyTest, WithoutTimeEverythingEndsAtOnce) {
   EXPECT_TRUE(policy.MayClose({.at_boundary = false}, 500));
 }
 
-// Whatever the connection does: in the middle of a command it is cut only when the time is over,
-// and what may be closed once may be closed later, as long as nothing comes of it.
+// Whatever the connection does: in the middle of a command, or of a row of them, it is cut only
+// when the time is over, and what may be closed once may be closed later, as long as nothing comes
+// of it.
 TEST(DrainPolicyTest, CommandsAreCutOnlyAtTheEndForAnySchedule) {
   const uint64_t seed = Random::FromKernel().Next();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -51,6 +60,7 @@ TEST(DrainPolicyTest, CommandsAreCutOnlyAtTheEndForAnySchedule) {
       closable = closable && !active && view.at_boundary;
       const bool may = policy.MayClose(view, now);
       ASSERT_EQ(may && !view.at_boundary, !view.at_boundary && now >= start + grace);
+      ASSERT_EQ(may && active, active && now >= start + grace);
       ASSERT_TRUE(may || !closable);
       closable = may;
     }

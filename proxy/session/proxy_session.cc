@@ -9,6 +9,7 @@
 #include "common/base/logging.h"
 #include "common/base/strings.h"
 #include "common/net/socket.h"
+#include "common/service/acl_gate.h"
 #include "proxy/session/request_stages.h"
 
 namespace kvs {
@@ -58,6 +59,8 @@ void ProxySession::Close() {
     watch_ = nullptr;
   }
   fd_.reset();
+  EndSubscriptions();
+  EndTracking(&client_, host_->service()->tracking);
   const std::vector<RefusedRequest> refused = refused_.TakeAll();
   auto next = refused.begin();  // Both go by ascending numbers.
   for (Exchange* exchange : std::exchange(in_flight_, {})) {
@@ -77,6 +80,9 @@ void ProxySession::Close() {
     }
   }
   held_.clear();
+  alone_ = nullptr;
+  transaction_.reset();
+  ReleaseOwnLink(/*clean=*/false);
   host_->OnClosed(this);
 }
 
@@ -87,6 +93,9 @@ void ProxySession::OnReady(bool readable, bool writable) {
   }
   if (!readable) {
     return;
+  }
+  if (waits_for_keys()) {
+    return ReadAhead();
   }
   if (!HasRoom() || eof_) {
     // Not interested in more, yet the socket reports something: perhaps a peer that is gone.
@@ -112,6 +121,18 @@ void ProxySession::OnReady(bool readable, bool writable) {
   }
 }
 
+void ProxySession::ReleaseIfQuiet() {
+  constexpr int64_t kQuietMs = 1000;
+  if (!idle() || host_->loop()->now_ms() - last_active_ms_ < kQuietMs) {
+    return;
+  }
+  in_flight_.ReleaseIfEmpty();
+  output_.ReleaseIfEmpty();
+  parser_.ReleaseIfIdle();
+  std::string().swap(scratch_);
+  std::vector<std::string_view>().swap(renamed_);
+}
+
 void ProxySession::NoteActivity() {
   last_active_ms_ = host_->loop()->now_ms();
   client_.info->last_active_ms.store(last_active_ms_, std::memory_order_relaxed);
@@ -119,7 +140,7 @@ void ProxySession::NoteActivity() {
 
 // One request at a time is always let in, so that who did nothing gets through.
 bool ProxySession::HasRoom() const {
-  if (closing_ || closed_ || paused_) {
+  if (closing_ || closed_ || paused_ || alone_ != nullptr || waits_to_be_alone_) {
     return false;
   }
   const SessionLimits& limits = host_->limits();
@@ -150,12 +171,11 @@ void ProxySession::ProcessInput() {
     const size_t size = parser_.frame_size();
     if (outcome == RequestParser::Outcome::kRequest) {
       const bool is_inline = parser_.is_inline();
-      if (!Execute(parser_.args(),
-                   is_inline ? std::string_view() : input_.unread().substr(0, size))) {
+      if (Execute(parser_.args(),
+                  is_inline ? std::string_view() : input_.unread().substr(0, size)) ==
+          Outcome::kPaused) {
         parser_.Reset();  // Parsed again when it may run.
-        paused_ = true;
         out_of_room = true;
-        host_->ResumeAfterPause(this);
         break;
       }
     }
@@ -171,7 +191,7 @@ void ProxySession::ProcessInput() {
   }
 }
 
-bool ProxySession::Execute(CommandArgs args, std::string_view frame) {
+ProxySession::Outcome ProxySession::Execute(CommandArgs args, std::string_view frame) {
   ServiceContext* service = host_->service();
   bool known = true;
   if (!service->renames->empty()) {
@@ -180,33 +200,72 @@ bool ProxySession::Execute(CommandArgs args, std::string_view frame) {
   }
   const CommandSpec* spec = known ? ResolveCommand(args) : nullptr;
   const bool may_run = spec != nullptr && MayRun(*spec, client_);
-  if (may_run &&
-      service->pause->Holds(*spec, [service] { return service->clock->MonotonicMillis(); })) {
-    return false;
+  if (may_run && MustPause(*spec)) {
+    paused_ = true;
+    host_->ResumeAfterPause(this);
+    return Outcome::kPaused;
+  }
+  const bool queued = may_run && in_multi() && IsQueuedInMulti(*spec);
+  const bool alone = may_run && !queued && GoesAlone(*spec, args);
+  if (alone && MustWaitToBeAlone(*spec)) {
+    waits_to_be_alone_ = true;
+    return Outcome::kPaused;
   }
   ++host_->counters()->requests;
   muted_ = TakeMute(&client_);
   if (spec == nullptr) {
     RefuseUnknown(args, known ? CommandError(args) : UnknownNameError(args));
-    return true;
+    return Outcome::kDone;
   }
   if (!may_run) {
-    ReplyError(kNoAuthError);
-    return true;
+    ReplyRefusal(args[0], kNoAuthError);
+    return Outcome::kDone;
   }
   if (NeedsCluster(*spec, *service)) {
-    ReplyError(kClusterDisabledError);
-    return true;
+    ReplyRefusal(args[0], kClusterDisabledError);
+    return Outcome::kDone;
+  }
+  if (!MayRunSubscribed(*spec, client_)) {
+    ReplyRefusal(args[0], SubscribedError(*spec));
+    return Outcome::kDone;
+  }
+  if (!MayDoAll(client_, *service)) [[unlikely]] {
+    std::string error = CheckAcl(*spec, args, service, &client_);
+    if (error.empty()) {
+      error = WhyNoScript(*spec);
+    }
+    if (!error.empty()) {
+      ReplyRefusal(args[0], error);
+      return Outcome::kDone;
+    }
+  }
+  if (queued) {
+    Queue(*spec, args);
+    return Outcome::kDone;
   }
   client_.info->NoteCommand(static_cast<int>(IdOf(*spec)));
-  if (spec->route == Route::kProxy) {
+  if (spec->group == Group::kTransactions) {
+    RunTransactionCommand(*spec, args, frame);
+  } else if (IsSubscription(*spec)) {
+    RunSubscription(*spec, args);
+  } else if (spec->route == Route::kProxy) {
     AnswerHere(*spec, args);
   } else {
     Forward(*spec, args, frame);
   }
+  EndCaching(*spec, in_multi(), &client_);
   service->monitors->OnCommand(*spec, args, *client_.info, service->clock);
   service->diagnostics->hot_keys.OnCommand(*spec, args, service->clock);
-  return true;
+  return Outcome::kDone;
+}
+
+// What a script does is known to the node alone, which takes it for the proxy's doing.
+std::string ProxySession::WhyNoScript(const CommandSpec& spec) const {
+  const bool is_script = spec.group == Group::kScripting && spec.has_keys();
+  return is_script && !client_.identity.user()->unrestricted()
+             ? "NOPERM scripts are run with the rights of the proxy: a user needs all commands, "
+               "keys and channels for them"
+             : "";
 }
 
 void ProxySession::Resume() {
@@ -215,13 +274,26 @@ void ProxySession::Resume() {
 }
 
 bool ProxySession::at_boundary() const {
-  return idle() && input_.size() == 0 && !HasInput(fd_.get());
+  return idle() && transaction_ == nullptr && input_.size() == 0 && !HasInput(fd_.get());
 }
 
 void ProxySession::Push(std::string_view text) {
   muted_ = false;
-  Reply(text);
+  if (waits_for_keys() && in_flight_.size() == 1) {
+    output_.Append(text);  // Nothing of what the client waits for is there yet.
+  } else {
+    Reply(text);
+  }
   host_->MarkDirty(this);
+}
+
+void ProxySession::TellToMove(const MovingNotice& notice) {
+  std::string push;
+  AppendMoving(notice, client_, &push);
+  if (!push.empty()) {
+    told_to_move_ = true;
+    Push(push);
+  }
 }
 
 void ProxySession::RefuseUnknown(CommandArgs args, std::string_view error) {
@@ -231,7 +303,7 @@ void ProxySession::RefuseUnknown(CommandArgs args, std::string_view error) {
     closing_ = true;
     return;
   }
-  ReplyError(client_.authenticated ? error : kNoAuthError);
+  ReplyRefusal(args[0], client_.authenticated ? error : kNoAuthError);
 }
 
 void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::string_view frame) {
@@ -247,21 +319,30 @@ void ProxySession::Forward(const CommandSpec& spec, CommandArgs args, std::strin
   exchange->SetRequest(++last_number_, frame.size());
   request_bytes_ += frame.size();
   in_flight_.push_back(exchange);
-  if (spec.is_write()) {
+  if (spec.may_write()) {
     ++writes_in_flight_;
     last_write_ms_ = host_->loop()->now_ms();
   }
+  std::vector<std::string> kept_in_vain;
+  if (client_.tracking != nullptr) [[unlikely]] {
+    TrackReads(spec, args, &kept_in_vain);
+  }
   AdoptTable(MayReadFromReplica(spec));
   // A cursor, a count or a list of keys belongs to one server: those stay with masters.
-  exchange->set_from_replica(from_replicas_ && spec.is_read() &&
-                             (spec.route == Route::kByKey || spec.route == Route::kSplitByKey));
+  exchange->set_from_replica(from_replicas_ && spec.is_read() && IsRoutedByKeys(spec.route));
   if (!lanes_.open()) {
     Footprint footprint = host_->router()->FootprintOf(spec, args);
     if (lanes_.Blocks(footprint)) {
-      return Hold(exchange, args, std::move(footprint));
+      Hold(exchange, args, std::move(footprint));
+      return TellKeptInVain(std::move(kept_in_vain));
     }
   }
+  if (GoesAlone(spec, args)) {
+    alone_ = exchange;
+    BeginWait(spec, args);
+  }
   StartExchange(exchange, args, frame, scope());
+  TellKeptInVain(std::move(kept_in_vain));
 }
 
 void ProxySession::StartExchange(Exchange* exchange, CommandArgs args, std::string_view frame,
@@ -283,12 +364,18 @@ void ProxySession::StartExchange(Exchange* exchange, CommandArgs args, std::stri
 }
 
 bool ProxySession::IsInFlight(const Exchange* exchange) const {
-  return std::find(in_flight_.rbegin(), in_flight_.rend(), exchange) != in_flight_.rend() &&
-         !exchange->done();
+  for (size_t i = in_flight_.size(); i > 0; --i) {  // It is among the latest.
+    if (in_flight_.at(i - 1) == exchange) {
+      return !exchange->done();
+    }
+  }
+  return false;
 }
 
 bool ProxySession::MayReadFromReplica(const CommandSpec& spec) const {
-  if (!host_->router()->has_readers() || spec.is_write() || writes_in_flight_ > 0) {
+  // A replica may not have what an invalidation was about when the client reads anew.
+  if (!host_->router()->has_readers() || spec.may_write() || writes_in_flight_ > 0 ||
+      client_.tracking != nullptr) {
     return false;
   }
   return host_->loop()->now_ms() - last_write_ms_ > host_->limits().max_staleness_ms;
@@ -355,7 +442,7 @@ bool ProxySession::OnRefused(Exchange* exchange, uint32_t part, std::string_view
   ++host_->counters()->refused_requests;
   RefusedRequest refused = {.number = exchange->number(),
                             .part = part,
-                            .is_write = exchange->spec()->is_write(),
+                            .is_write = exchange->is_write(),
                             .slots = host_->router()->SlotsOf(*exchange, part).slots,
                             .slot = static_cast<int>(slot),
                             .owner = words[0] == "MOVED" ? std::string(words[2]) : "",
@@ -413,6 +500,10 @@ void ProxySession::AnswerHere(const CommandSpec& spec, CommandArgs args) {
   const int64_t start = service->clock->MonotonicMicros();
   scratch_.clear();
   const bool failed = AnswerConnectionCommand(spec, args, service, &client_, &scratch_, &muted_);
+  if (IdOf(spec) == CommandId::kReset) {
+    EndTransaction();
+    EndSubscriptions();
+  }
   const int64_t micros = service->clock->MonotonicMicros() - start;
   parser_.set_authenticated(client_.authenticated);
   host_->counters()->error_replies += failed ? 1 : 0;
@@ -484,8 +575,7 @@ void ProxySession::NoteExecuted(Exchange* exchange, uint32_t part, bool failed) 
     router->Prove(*exchange, part);
   }
   if (!refused_.empty() && !failing_refused_) {
-    refused_.OnExecuted(exchange->number(), router->SlotsOf(*exchange, part),
-                        exchange->spec()->is_write());
+    refused_.OnExecuted(exchange->number(), router->SlotsOf(*exchange, part), exchange->is_write());
   }
 }
 
@@ -501,7 +591,7 @@ void ProxySession::OnDone(Exchange* exchange, bool written) {
     host_->CountCommand(*exchange->spec(), micros, exchange->failed());
     host_->counters()->error_replies += exchange->failed() ? 1 : 0;
   }
-  if (exchange->spec()->is_write()) {
+  if (exchange->is_write()) {
     --writes_in_flight_;
     last_write_ms_ = host_->loop()->now_ms();
   }
@@ -513,6 +603,9 @@ void ProxySession::OnDone(Exchange* exchange, bool written) {
   if (exchange->guards()) {
     exchange->set_guards(false);
     lanes_.Finish(exchange->lane());
+  }
+  if (exchange == alone_) {
+    OnAloneDone(exchange);
   }
   if (written) {
     in_flight_.pop_front();
@@ -555,6 +648,11 @@ void ProxySession::OnTurnEnd() {
   if (closed_) {
     return;
   }
+  if (lost_messages_) {
+    KVS_LOG(kWarning, "closed {}: it has missed messages, see pubsub-output-limit or its node",
+            client_.info->address);
+    return Close();
+  }
   AdoptTable(from_replicas_ && host_->router()->has_readers());
   StartHeld();
   if (!refused_.empty()) {
@@ -562,6 +660,7 @@ void ProxySession::OnTurnEnd() {
   }
   WriteFinished();
   Flush();
+  waits_to_be_alone_ = waits_to_be_alone_ && !in_flight_.empty();
   if (!closed_ && starved_ && HasRoom()) {
     ProcessInput();
   }
@@ -573,6 +672,11 @@ void ProxySession::OnTurnEnd() {
 void ProxySession::Flush() {
   if (!blocked_ && !output_.empty()) {
     const size_t before = output_.size();
+    // The client must not see the last reply before the end: it might send its next request.
+    const bool corks = ends_with_reply_ && in_flight_.empty();
+    if (corks) {
+      SetCork(fd_.get(), true);
+    }
     const IoResult result = output_.WriteTo(fd_.get());
     if (output_.size() < before) {
       host_->counters()->output_bytes += before - output_.size();
@@ -583,6 +687,10 @@ void ProxySession::Flush() {
       return Close();
     }
     blocked_ = result == IoResult::kWouldBlock;
+    closing_ |= ends_with_reply_ && at_boundary();
+    if (corks && !closing_) {
+      SetCork(fd_.get(), false);
+    }
   }
   client_.info->output_bytes.store(output_.size() + waiting_bytes_, std::memory_order_relaxed);
   if (closing_ && idle()) {
@@ -591,8 +699,9 @@ void ProxySession::Flush() {
 }
 
 void ProxySession::UpdateInterest() {
-  host_->loop()->SetInterest(watch_, static_cast<uint8_t>((HasRoom() && !eof_ ? kReadable : 0) |
-                                                          (blocked_ ? kWritable : 0)));
+  host_->loop()->SetInterest(
+      watch_, static_cast<uint8_t>(((HasRoom() || waits_for_keys()) && !eof_ ? kReadable : 0) |
+                                   (blocked_ ? kWritable : 0)));
 }
 
 }  // namespace kvs

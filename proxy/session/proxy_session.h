@@ -15,17 +15,21 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "common/base/ring_queue.h"
 #include "common/base/unique_fd.h"
+#include "common/command/command_queue.h"
 #include "common/net/buffer.h"
 #include "common/net/event_loop.h"
 #include "common/resp/request_parser.h"
 #include "common/service/connection_commands.h"
+#include "common/service/maintenance.h"
+#include "proxy/pubsub/pubsub_relay.h"
 #include "proxy/route/redirect_book.h"
 #include "proxy/route/router.h"
 
@@ -38,7 +42,9 @@ struct SessionLimits {
   size_t max_pipeline = 4096;         // Requests in flight.
   size_t max_output = 1 << 20;        // Unsent and waiting reply bytes.
   size_t max_memory = 1 << 30;        // Of input and replies; beyond, replies are dropped.
+  size_t max_messages = 32 << 20;     // Bytes that wait for a client with subscriptions.
   int64_t max_staleness_ms = 10'000;  // Of what a replica answers.
+  int64_t script_patience_ms = 0;     // How much later than others a script may be answered.
   int64_t max_wait_ms = 1000;         // For a refused slot's owner, from the request's beginning.
 };
 
@@ -59,6 +65,8 @@ class SessionHost {
   virtual EventLoop* loop() = 0;
   virtual Router* router() = 0;
   virtual ExchangePool* exchanges() = 0;
+  virtual LinkPool* links() = 0;
+  virtual PubSubRelay* relay() = 0;
   virtual ServiceContext* service() = 0;
   virtual const SessionLimits& limits() const = 0;
   virtual const MemoryBudget& budget() const = 0;
@@ -81,7 +89,7 @@ class SessionHost {
   virtual void UpdateMonitor(ProxySession* session) = 0;
 };
 
-class ProxySession : public IoHandler, public ExchangeOwner {
+class ProxySession : public IoHandler, public ExchangeOwner, public RelayClient {
  public:
   ProxySession(SessionHost* host, UniqueFd fd, std::shared_ptr<ClientInfo> info);
   ~ProxySession() override;
@@ -92,15 +100,31 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   void OnTurnEnd();
   // Goes on with requests that were held back by a pause.
   void Resume();
+  // Gives back what a session that has been quiet for a while holds for its next requests.
+  void ReleaseIfQuiet();
   // Adds what MONITOR shows.
   void AppendMonitored(std::string_view lines) { Push(lines); }
   // Adds what the client has not asked for, behind the replies that are due.
   void Push(std::string_view text);
+  // Tells the client to go elsewhere, if it wants to hear that; see AppendMoving().
+  void TellToMove(const MovingNotice& notice);
+  // CLIENT UNBLOCK names it: asks the node to end the command that waits there.
+  void OnUnblockAsked(bool with_error);
+  // Closes with the next reply that leaves it at a boundary.
+  void EndWithReply() { ends_with_reply_ = true; }
   void Close();
+
+  Subscriptions* subscriptions() override { return &subscriptions_; }
+  void OnOpened(const Status& status) override;
+  void OnMessage(const Delivery& delivery) override;
+  void OnLost() override;
+  // What the client, or another that redirects to it, has read may have changed.
+  void OnInvalidation(const InvalidationOrder& order);
 
   bool Admit(size_t bytes) override;
   void OnPart(Exchange* exchange, uint32_t part, size_t bytes) override;
   OutputQueue* DirectOutput(const Exchange* exchange) override;
+  NodeLink* OwnLink(const NodeAddress& address) override;
   bool OnRefused(Exchange* exchange, uint32_t part, std::string_view error) override;
   void OnDone(Exchange* exchange, bool written) override;
 
@@ -110,8 +134,8 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   bool retrying() const { return retrying_; }
   void set_retrying(bool retrying) { retrying_ = retrying; }
   ClientState* client() { return &client_; }
-  // Whether it hears of a move; see AppendMoving().
-  bool hears_of_moving() const { return client_.wants_moving() && client_.protocol >= 3; }
+  // Whether the client has been told to go elsewhere.
+  bool told_to_move() const { return told_to_move_; }
   int64_t last_active_ms() const { return last_active_ms_; }
   bool idle() const { return in_flight_.empty() && output_.empty(); }
   bool closed() const { return closed_; }
@@ -132,13 +156,74 @@ class ProxySession : public IoHandler, public ExchangeOwner {
     size_t bytes;
   };
 
+  // What is known since MULTI or WATCH.
+  struct Transaction {
+    bool open = false;     // Since MULTI.
+    bool spoiled = false;  // A request was refused since.
+    CommandQueue queue;
+    std::string watched;      // One of the keys that are watched,
+    bool watching = false;    // if there are any,
+    uint64_t connection = 0;  // over this connection of own_link_.
+  };
+
   bool HasRoom() const;
-  size_t memory() const { return input_.memory() + output_.size() + waiting_bytes_; }
+  size_t memory() const {
+    return input_.memory() + output_.size() + waiting_bytes_ + subscriptions_.bytes() +
+           (transaction_ == nullptr ? 0 : transaction_->queue.bytes());
+  }
   void NoteActivity();
   void ProcessInput();
-  // Returns false if the request has to wait.
-  bool Execute(CommandArgs args, std::string_view frame);
+  enum class Outcome : uint8_t {
+    kDone,
+    kPaused,  // It has to wait, until Resume() or until what is in flight is answered.
+  };
+  Outcome Execute(CommandArgs args, std::string_view frame);
+  // Why a user who may not do everything runs no script here; empty: it is none.
+  std::string WhyNoScript(const CommandSpec& spec) const;
   void Forward(const CommandSpec& spec, CommandArgs args, std::string_view frame);
+  // EXEC is what it runs.
+  bool MustPause(const CommandSpec& spec) const;
+  // In proxy_transaction.cc.
+  bool in_multi() const { return transaction_ != nullptr && transaction_->open; }
+  Transaction* OpenTransaction();
+  // Forgets the queue and what is watched.
+  void EndTransaction();
+  void NoteTransaction();
+  // Answers a request that is not even queued: that spoils a transaction, and if it is EXEC ends
+  // it.
+  void ReplyRefusal(std::string_view name, std::string_view error);
+  // What goes over a link of the session's own is ordered with nothing else: it is sent when
+  // nothing is in flight, and nothing is sent until it is answered.
+  bool MustWaitToBeAlone(const CommandSpec& spec) const;
+  void OnAloneDone(Exchange* exchange);
+  // Notes that a command is alone, and whether it may wait for keys.
+  void BeginWait(const CommandSpec& spec, CommandArgs args);
+  bool waits_for_keys() const { return alone_ != nullptr && waits_for_keys_; }
+  // What comes while a command waits is kept for later.
+  void ReadAhead();
+  void RunTransactionCommand(const CommandSpec& spec, CommandArgs args, std::string_view frame);
+  void Watch(const CommandSpec& spec, CommandArgs args, std::string_view frame);
+  // Why the command cannot be a part of a transaction here; empty: it can.
+  std::string WhyNotInMulti(const CommandSpec& spec, CommandArgs args) const;
+  void Queue(const CommandSpec& spec, CommandArgs args);
+  void Exec(const CommandSpec& spec);
+  // Finds where the transaction has to run.  -1: nowhere, it has no keys.
+  Result<int> ShardOfTransaction(int* lane) const;
+  void StartTransaction(const CommandSpec& spec, int shard, int lane);
+  bool LostWatch() const;
+  // In proxy_pubsub.cc.
+  void RunSubscription(const CommandSpec& spec, CommandArgs args);
+  void Subscribe(const CommandSpec& spec, CommandArgs args);
+  void EndSubscriptions();
+  void NoteSubscriptions();
+  // Remembers that the client is about to read the keys.  Adds those of which it will not hear that
+  // they change: it may not keep them.
+  void TrackReads(const CommandSpec& spec, CommandArgs args,
+                  std::vector<std::string>* kept_in_vain);
+  void TellKeptInVain(std::vector<std::string> keys);
+  // Adds a message of what it has asked for, unless it does not read.
+  void PushMessage(std::string_view text);
+  void ReleaseOwnLink(bool clean);
   // Whether a replica may answer the request: not for a while after a write of this session, which
   // the replica may not have yet.
   bool MayReadFromReplica(const CommandSpec& spec) const;
@@ -177,10 +262,20 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   UniqueFd fd_;
   IoWatch* watch_ = nullptr;
   ClientState client_;
+  std::unique_ptr<Transaction> transaction_;
+  Subscriptions subscriptions_;
+  std::vector<std::string> opening_;  // The names of alone_, a SUBSCRIBE that waits for nodes.
+  bool lost_messages_ = false;        // It is to close: it has missed what it has subscribed to.
+  NodeLink* own_link_ = nullptr;      // Borrowed, for what cannot go over the links that all share.
+  Exchange* alone_ = nullptr;         // It goes over own_link_, and nothing else is in flight.
+  bool waits_to_be_alone_ = false;
+  bool waits_for_keys_ = false;  // The one that is alone does.
+  int64_t patience_ms_ = 0;      // How much later than others it may be answered.
+  bool unblock_sent_ = false;    // The node was asked to end the wait.
   ReadBuffer input_;
   RequestParser parser_;
   OutputQueue output_;
-  std::deque<Exchange*> in_flight_;
+  RingQueue<Exchange*> in_flight_;
   RouteTablePtr table_;  // What requests are routed by.
   bool from_replicas_ = false;
   uint64_t readers_version_ = 0;  // Of the router, while from_replicas_.
@@ -207,6 +302,8 @@ class ProxySession : public IoHandler, public ExchangeOwner {
   bool paused_ = false;  // By CLIENT PAUSE.
   bool muted_ = false;   // The reply of the command that runs is to be dropped.
   bool closing_ = false;
+  bool told_to_move_ = false;
+  bool ends_with_reply_ = false;
   bool closed_ = false;
 };
 
