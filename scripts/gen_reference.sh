@@ -9,3 +9,4 @@ for program in kv_node kv_proxy kv_config; do
   { echo "# $program"; echo; echo "$note"; echo; "build/release/bin/$program" --print-reference; } >"$out/$program.md"
 done
 { echo "# Commands"; echo; echo "$note"; echo; build/release/bin/kv_reference; } >"$out/commands.md"
+{ echo "# Compatibility"; echo; echo "$note"; echo; build/release/bin/kv_reference compatibility; } >"$out/compatibility.md"

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -36,6 +37,89 @@ for _p, _n in ((1, 30_000), (16, 60_000), (128, 80_000)):
     WORKLOADS[f"MGET10 P{_p}"] = (_p, _n, ["MGET"] + [KEY] * MULTI)
     WORKLOADS[f"MSET10 P{_p}"] = (_p, _n, ["MSET"] + [KEY, "__value__"] * MULTI)
 
+# Every family of commands, on 1000 keys (r) each.  What reads a hundred elements begins with "100".
+SMALL = 1000
+FAMILIES = {
+    "string": ("INCR n:R", "APPEND a:R x", "GETRANGE v:R 10 50", "STRLEN v:R", "GETSET v:R VALUE"),
+    "key": ("EXISTS v:R", "TTL v:R", "EXPIRE v:R 100000", "TYPE v:R"),
+    "bit": ("SETBIT b:R 100 1", "GETBIT b:R 100", "BITCOUNT b:R", "BITFIELD b:R INCRBY u16 0 1"),
+    "hash": ("HSET h:R f:R VALUE", "HGET h:R f:R", "HMGET h:R f:R f:R f:R", "HINCRBY h:R n 1",
+             "HEXISTS h:R f:R", "HLEN h:R", "HSET h100:R f:000000000001 VALUE"),
+    "list": ("RPUSH l:R VALUE", "LPOP l:R", "LINDEX l100:R 50", "LSET l100:R 50 VALUE", "LLEN l:R"),
+    "set": ("SADD s:R m:R", "SISMEMBER s:R m:R", "SREM s:R m:R", "SCARD s:R", "SRANDMEMBER s100:R"),
+    "zset": ("ZADD z:R 5 m:R", "ZSCORE z:R m:R", "ZRANK z:R m:R", "ZINCRBY z:R 1 m:R", "ZCARD z:R",
+             "ZCOUNT z:R 1 4"),
+    "stream": ("XADD x:R MAXLEN ~ 1000 * field VALUE", "XLEN x:R", "XRANGE x:R - + COUNT 1"),
+    "hyperloglog": ("PFADD p:R m:R", "PFCOUNT p:R"),
+    "geo": ("GEOADD g:R 13.4 52.5 m:R", "GEODIST g100:R m:000000000001 m:000000000002",
+            "GEOSEARCH g100:R FROMLONLAT 13.4 52.5 BYRADIUS 10 km COUNT 10"),
+    "script": ("EVAL 'return redis.call(\"incr\", KEYS[1])' 1 n:R", "FCALL bench_incr 1 n:R"),
+    "pub/sub": ("PUBLISH channel VALUE",),
+    "100": ("HGETALL h100:R", "LRANGE l100:R 0 99", "SMEMBERS s100:R", "ZRANGE z100:R 0 99",
+            "ZRANGE z100:R 0 99 WITHSCORES", "XRANGE x100:R - + COUNT 100"),
+}
+
+
+def family_fill(value):
+    """The commands that make what the families find."""
+    yield ["FUNCTION", "LOAD", "REPLACE", "#!lua name=bench\nredis.register_function('bench_incr', "
+           "function(keys) return redis.call('incr', keys[1]) end)"]
+    hundred = [f"m:{n:012}" for n in range(100)]
+    for key in (f"{n:012}" for n in range(SMALL)):
+        yield ["SET", f"v:{key}", value]
+        yield ["SETBIT", f"b:{key}", "1000", "1"]
+        yield ["HSET", f"h100:{key}"] + [w for n in range(100) for w in (f"f:{n:012}", value)]
+        yield ["HSET", f"h:{key}"] + [w for n in range(200) for w in (f"f:{n * 5:012}", value)]
+        yield ["RPUSH", f"l100:{key}"] + [value] * 100
+        yield ["RPUSH", f"l:{key}"] + [value] * 100
+        yield ["SADD", f"s100:{key}"] + hundred
+        yield ["SADD", f"s:{key}"] + [f"m:{n * 10:012}" for n in range(100)]
+        yield ["ZADD", f"z100:{key}"] + [w for n, m in enumerate(hundred) for w in (str(n), m)]
+        yield ["ZADD", f"z:{key}"] + [w for n in range(100) for w in (str(n % 10), f"m:{n * 10:012}")]
+        yield ["GEOADD", f"g100:{key}"] + [w for n, m in enumerate(hundred)
+                                           for w in (str(13 + n / 100), "52.5", m)]
+        for _ in range(100):
+            yield ["XADD", f"x100:{key}", "*", "field", value]
+
+
+def send_all(port, commands):
+    """Sends commands in pipelines of some hundred; a reply that is an error ends the run."""
+    def batches():
+        batch = []
+        for words in commands:
+            batch.append(words)
+            if len(batch) == 200:
+                yield batch
+                batch = []
+        yield batch
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        lines = s.makefile("rb")
+        for batch in batches():
+            s.sendall(b"".join(b"*%d\r\n" % len(words) + b"".join(
+                b"$%d\r\n%s\r\n" % (len(w.encode()), w.encode()) for w in words) for words in batch))
+            for words in batch:
+                line = lines.readline()
+                if line[:1] == b"-" or not line:
+                    raise SystemExit(f"{words[:3]} on port {port} failed: {line}")
+                if line[:1] == b"$" and line != b"$-1\r\n":
+                    lines.read(int(line[1:]) + 2)
+
+
+FAMILY_BARS = {}
+
+
+def add_families():
+    """Puts "family NAME P1" and "P16" into WORKLOADS."""
+    for family, commands in FAMILIES.items():
+        for command in commands:
+            words = shlex.split(command.replace(":R", ":__rand_int__").replace("VALUE", "__value__"))
+            name = " ".join(command.split()[:2 if family == "key" else 9])
+            for p, n in ((1, 20_000), (16, 100_000)):
+                workload = f"{family}: {name} P{p}"
+                WORKLOADS[workload] = (p, n // (4 if family == "100" else 1), words)
+                FAMILY_BARS[workload] = 1.5 if family == "100" else 2.0
+
+
 # What the product wants to cost: (what, our system, our process, the peer's system, its process,
 # {workload: the most that ours may cost as a multiple of the peer's}).  No process means all.
 BARS = [
@@ -48,6 +132,7 @@ BARS = [
      {"GET P16": 3.0}),
     ("proxy / twemproxy", "kv_proxy + 2 redis", "kv_proxy", "twemproxy + 2 redis", "twemproxy",
      {"GET P1": 0.76, "GET P16": 0.53, "GET P128": 0.20, "MGET10 P16": 0.27, "MSET10 P16": 0.20}),
+    ("node, families", "kv_node", None, "redis AOF everysec", None, FAMILY_BARS),
     ("product / twemproxy + 2 redis AOF", "kv_proxy + 2 kv_node", None,
      "twemproxy + 2 redis AOF everysec", None,
      {"GET P1": 1.05, "SET P1": 1.05, "GET P16": 1.3, "SET P16": 1.3, "GET P128": 1.3,
@@ -250,7 +335,7 @@ class Systems:
         return self.all
 
 
-def run_once(port, pids, workload, value_size, scale, connections=50):
+def run_once(port, pids, workload, value_size, scale, keys, connections=50):
     pipeline, requests, command = WORKLOADS[workload]
     requests = max(1000, int(requests * scale))
     value = "v" * value_size
@@ -259,7 +344,7 @@ def run_once(port, pids, workload, value_size, scale, connections=50):
     start = time.time()
     out = subprocess.run(
         ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-c", str(connections), "-P", str(pipeline), "-n",
-         str(requests), "-r", str(KEYS), "--csv", *command],
+         str(requests), "-r", str(keys), "--csv", *command],
         capture_output=True, text=True, check=False)
     seconds = time.time() - start
     if out.returncode != 0 or "ERR" in out.stdout or "Error" in out.stderr:
@@ -360,7 +445,13 @@ def main():
                              "(all but those with a number of io threads)")
     parser.add_argument("--connections", type=int, default=50, help="clients of a run (50)")
     parser.add_argument("--name", default="latest", help="folder under doc/benchmarks/")
+    parser.add_argument("--families", action="store_true",
+                        help="commands of every family on 1000 keys, instead of GET and SET")
     args = parser.parse_args()
+    if args.families:
+        WORKLOADS.clear()
+        add_families()
+    keys = SMALL if args.families else KEYS
 
     bin_ = os.environ.get("KVS_BIN_DIR", os.path.join(ROOT, "build/release/bin"))
     work = tempfile.mkdtemp(prefix="kvs-bench-")
@@ -371,13 +462,16 @@ def main():
         measured = [w for w in WORKLOADS if args.only in w]
         WORKLOADS["fill"] = (32, KEYS * 2, ["SET", KEY, "__value__"])
         for port, pids in systems.values():  # Most reads shall find something.
-            run_once(port, pids, "fill", args.value_size, 1.0)
+            if args.families:
+                send_all(port, family_fill("v" * args.value_size))
+            else:
+                run_once(port, pids, "fill", args.value_size, 1.0, keys)
         for workload in measured:
             runs = {system: [] for system in systems}
             for _ in range(args.repeat):
                 for system, (port, pids) in systems.items():
                     runs[system].append(run_once(port, pids, workload, args.value_size, args.scale,
-                                                 args.connections))
+                                                 keys, args.connections))
             results[workload] = {system: summarise(r) for system, r in runs.items()}
             print(workload, {s: (round(r["rps"]), r["cpu_total_us"])
                              for s, r in results[workload].items()}, flush=True)
@@ -389,7 +483,7 @@ def main():
     os.makedirs(out, exist_ok=True)
     commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"],
                             capture_output=True, text=True, check=False).stdout.strip()
-    facts = {"commit": commit, "machine": machine(), "keys": KEYS, "value_size": args.value_size,
+    facts = {"commit": commit, "machine": machine(), "keys": keys, "value_size": args.value_size,
              "connections": args.connections, "repeat": args.repeat, "scale": args.scale}
     with open(os.path.join(out, "results.json"), "w") as f:
         json.dump({"facts": facts, "results": results}, f, indent=1)
@@ -400,7 +494,7 @@ def main():
         f.write(f"{facts['machine']['cpu']}, {facts['machine']['cores']} cores, kernel "
                 f"{facts['machine']['kernel']}; {facts['machine']['redis']}; "
                 f"{facts['machine']['twemproxy']}; {facts['machine']['haproxy']}.\n"
-                f"redis-benchmark, {args.connections} connections, {KEYS} keys, {args.value_size}-byte values; median "
+                f"redis-benchmark, {args.connections} connections, {keys} keys, {args.value_size}-byte values; median "
                 f"(minimum-maximum) of {args.repeat} interleaved runs.\n"
                 "A cell is requests per second / CPU microseconds a request of all server processes "
                 "(of each).\n\n")
