@@ -7,7 +7,7 @@ usage() {
   cat <<'TEXT'
 usage: ./build.sh COMMAND
 
-  deps [run|test|bench]   install the Debian packages that are missing (test by default)
+  deps [run|test|bench]   install the packages that are missing (test by default)
   build [PRESET]          build release, debug, asan, tsan or fuzz (release by default)
   test [STAGE...]         build and run everything, or the named stages:
                           unit check suite package asan tsan fuzz
@@ -23,14 +23,15 @@ TEXT
 
 RUN_PACKAGES="g++ cmake ninja-build pkg-config make git ca-certificates procps libhiredis-dev
   rapidjson-dev libleveldb-dev libsnappy-dev libgtest-dev libgmock-dev libspdlog-dev libfmt-dev
-  libboost-dev libjemalloc-dev prometheus-cpp-dev zlib1g-dev ccache redis-tools curl"
+  libboost-dev libjemalloc-dev libxxhash-dev prometheus-cpp-dev zlib1g-dev libssl-dev
+  liblua5.1-0-dev lua-cjson-dev lua-bitop-dev ccache redis-tools curl"
 TEST_PACKAGES="redis-server clang clang-format clang-tidy libclang-rt-14-dev universal-ctags strace
-  shellcheck iproute2 python3"
+  shellcheck iproute2 python3 python3-redis"
 BENCH_PACKAGES="nutcracker haproxy gnuplot-nox"
 
 jobs_count() { nproc; }
 
-# Installs what is missing.  A package that would start a service is kept from doing so.
+# Installs what is missing.
 deps() {
   local wanted="$RUN_PACKAGES"
   case "${1:-test}" in
@@ -39,8 +40,19 @@ deps() {
     bench) wanted+=" $TEST_PACKAGES $BENCH_PACKAGES" ;;
     *) usage >&2; exit 2 ;;
   esac
+  if [ "${1:-test}" != run ] && ! { command -v node && command -v npm; } >/dev/null; then
+    wanted+=" nodejs npm"
+  fi
+  install_packages "$wanted"
+  if [ "${1:-test}" != run ]; then
+    test_all/clients/install.sh "$PWD/build/clients"
+  fi
+}
+
+# Installs those of the packages that are missing.  One that would start a service is kept from it.
+install_packages() {
   local missing="" package
-  for package in $wanted; do
+  for package in $1; do
     if [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
       missing+=" $package"
     fi

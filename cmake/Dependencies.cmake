@@ -9,6 +9,10 @@ find_package(Boost 1.74 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)
 find_package(prometheus-cpp CONFIG REQUIRED)
+find_package(OpenSSL REQUIRED)
+pkg_check_modules(lua REQUIRED IMPORTED_TARGET lua5.1)
+pkg_check_modules(lua_cjson REQUIRED IMPORTED_TARGET lua5.1-cjson)
+pkg_check_modules(lua_bitop REQUIRED IMPORTED_TARGET lua5.1-bitop)
 
 # The servers' allocator.  Sanitizers bring their own.
 add_library(kvs_allocator INTERFACE)

@@ -34,6 +34,12 @@ function(kvs_link_deps target dir component)
   endforeach()
 endfunction()
 
+# Seconds that a unit test may take.  A sanitizer makes some ten times as much work of it.
+set(KVS_UNIT_TIMEOUT_S 300)
+if(NOT KVS_SANITIZE STREQUAL "")
+  set(KVS_UNIT_TIMEOUT_S 900)
+endif()
+
 function(kvs_module)
   cmake_parse_arguments(ARG "EXCEPTIONS" "" "SOURCES;TESTS;FUZZ;DEPS;LIBS;TEST_DEPS" ${ARGN})
   file(RELATIVE_PATH dir "${PROJECT_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
@@ -63,7 +69,7 @@ function(kvs_module)
     kvs_link_deps(${target}_test ${dir} ${component} ${ARG_TEST_DEPS})
     set_target_properties(${target}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/unit")
     add_test(NAME ${dir} COMMAND ${target}_test WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}")
-    set_tests_properties(${dir} PROPERTIES LABELS unit TIMEOUT 300)
+    set_tests_properties(${dir} PROPERTIES LABELS unit TIMEOUT ${KVS_UNIT_TIMEOUT_S})
   endif()
 
   foreach(source IN LISTS ARG_FUZZ)

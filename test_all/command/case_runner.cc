@@ -5,6 +5,7 @@
 #include <set>
 
 #include "common/base/check.h"
+#include "common/base/strings.h"
 #include "common/command/command_table.h"
 
 namespace kvs {
@@ -85,6 +86,35 @@ Result<RespClient> OpenClient(const Target& target, int protocol) {
   return client;
 }
 
+namespace {
+
+// Takes the prefix off the keys that a reply names: bulk strings that begin with it, and what an
+// error quotes.
+std::string WithoutPrefix(std::string reply, const std::string& prefix) {
+  if (reply.starts_with('-') && !prefix.empty()) {
+    for (size_t at = reply.find(prefix); at != std::string::npos; at = reply.find(prefix, at)) {
+      reply.erase(at, prefix.size());
+    }
+    return reply;
+  }
+  size_t at = prefix.empty() ? std::string::npos : reply.find(prefix);
+  while (at != std::string::npos) {
+    const size_t header = reply.rfind('$', at);
+    int64_t size = 0;
+    if (header == std::string::npos || at < header + 3 || reply.compare(at - 2, 2, "\r\n") != 0 ||
+        !ParseInt64(reply.substr(header + 1, at - header - 3), &size)) {
+      break;
+    }
+    const std::string shorter =
+        "$" + std::to_string(size - static_cast<int64_t>(prefix.size())) + "\r\n";
+    reply.replace(header, at + prefix.size() - header, shorter);
+    at = reply.find(prefix, header);
+  }
+  return reply;
+}
+
+}  // namespace
+
 Result<std::vector<std::string>> RunCase(const Target& target, const Case& test,
                                          const RunOptions& options) {
   KVS_ASSIGN_OR_RETURN(RespClient client, OpenClient(target, options.protocol));
@@ -103,7 +133,7 @@ Result<std::vector<std::string>> RunCase(const Target& target, const Case& test,
     if (!reply.ok()) {
       return reply.status().WithContext(Where(test, step));
     }
-    replies.push_back(*std::move(reply));
+    replies.push_back(WithoutPrefix(*std::move(reply), options.key_prefix));
   }
   if (!keys.empty()) {
     std::vector<std::string> clean_up = {"del"};

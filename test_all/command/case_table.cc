@@ -1,9 +1,12 @@
 #include "test_all/command/case_table.h"
 
+#include <algorithm>
 #include <set>
 
 #include "common/base/check.h"
 #include "common/base/strings.h"
+#include "common/command/command_table.h"
+#include "common/command/sort_request.h"
 
 namespace kvs {
 namespace {
@@ -29,6 +32,40 @@ Case StartCase(std::string_view table, std::string_view title) {
   return test;
 }
 
+bool FlushesScripts(const std::vector<std::string>& words) {
+  return words.size() > 1 && ToLower(words[0]) == "script" && ToLower(words[1]) == "flush";
+}
+
+// Whether it is a SORT with a pattern, which belongs to the slot of the key or does not.
+bool HasPattern(const CommandSpec& spec, CommandArgs args) {
+  if (IdOf(spec) != CommandId::kSort && IdOf(spec) != CommandId::kSortRo) {
+    return false;
+  }
+  const Result<SortRequest> request = ParseSort(spec, args, PatternKeys::kAnywhere);
+  return request.ok() &&
+         (ReadsKeysByPattern(spec, args) ||
+          std::any_of(request->gets.begin(), request->gets.end(),
+                      [](const SortPattern& pattern) { return !pattern.is_element(); }));
+}
+
+// Whether its keys would not be what they are with a prefix: the empty one and those of one slot of
+// which only some have a hash tag would change their slots, and patterns would not find theirs.
+bool NeedsItsKeys(const std::vector<std::string>& words) {
+  const std::vector<std::string_view> args(words.begin(), words.end());
+  const CommandSpec* const spec = ResolveCommand(args);
+  if (spec == nullptr) {
+    return false;
+  }
+  bool empty = false;
+  bool tagged = false;
+  bool plain = false;
+  (void)ForEachKey(*spec, args, [&](std::string_view key) {
+    empty = empty || key.empty();
+    (key.find('{') == std::string_view::npos ? plain : tagged) = true;
+  });
+  return empty || (tagged && plain) || HasPattern(*spec, args);
+}
+
 }  // namespace
 
 std::string_view EmbeddedText(std::string_view name) {
@@ -46,6 +83,9 @@ bool Case::needs_empty_server() const {
                                                         "keys",   "randomkey", "scan"};
   for (const CaseStep& step : steps) {
     if (whole_key_space.contains(ToLower(step.args[0])) && !step.reply.starts_with("-")) {
+      return true;
+    }
+    if (NeedsItsKeys(step.args) || FlushesScripts(step.args)) {
       return true;
     }
   }

@@ -54,7 +54,7 @@ struct Case {
   std::string title() const { return table + ": " + name; }
   // Whether redis-server 7.0 gives these replies.
   bool oracle_agrees() const { return differs.empty() && since.empty(); }
-  // Whether a reply depends on keys that other clients may have.
+  // Whether a reply depends on keys that other clients may have, or on the names of its own.
   bool needs_empty_server() const;
 };
 

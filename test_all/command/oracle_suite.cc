@@ -56,6 +56,14 @@ Result<std::vector<std::string>> RunFlushed(const Target& target, const Case& te
   if (!flushed.is_ok()) {
     return Status::Unavailable(flushed.ToString());
   }
+  // The case before may have had subscriptions, which its nodes forget when its client has gone.
+  const bool nobody_listens = WaitUntil(10'000, [&] {
+    const Result<Reply> channels = client.Do({"pubsub", "channels"});
+    return !channels.ok() || channels->elements.empty();
+  });
+  if (!nobody_listens) {
+    return Status::Unavailable("subscriptions of a client that has gone stay");
+  }
   return RunCase(target, test, {.protocol = protocol, .key_prefix = {}});
 }
 

@@ -357,6 +357,12 @@ TEST_F(FaultTest, AFullDiskStopsWritesAndRoomStartsThemAgain) {
   }
   ASSERT_TRUE(refusal.starts_with("MISCONF")) << refusal;
   ASSERT_GT(values.size(), 100U);
+  // A library that is not in the log is not known either.
+  const std::string library =
+      "#!lua name=l\nredis.register_function('f', function() return 'here' end) --" +
+      std::string(100'000, 'x');
+  ASSERT_TRUE(client.Do({"function", "load", library})->text.starts_with("MISCONF"));
+  EXPECT_EQ(client.Do({"fcall", "f", "0"})->text, "ERR Function not found");
   const auto check = [&](RespClient* reader) {
     for (size_t i = 0; i < values.size(); ++i) {
       const Result<Reply> reply = reader->Do({"get", "big:" + std::to_string(i)});
@@ -373,10 +379,13 @@ TEST_F(FaultTest, AFullDiskStopsWritesAndRoomStartsThemAgain) {
   EXPECT_TRUE(WaitUntil(5000, [&] { return client.Ask({"set", "again", "x"}) == "OK"; }));
   EXPECT_LE(NowMillis() - freed_ms, 5000 * kSlownessFactor);
   ASSERT_NO_FATAL_FAILURE(check(&client));
+  EXPECT_EQ(client.Do({"fcall", "f", "0"})->text, "ERR Function not found");
+  EXPECT_EQ(client.Do({"function", "load", library})->text, "l");
 
   node->Kill();
   ASSERT_EQ(node->Start().ToString(), "ok");
   client = node->Connect();
+  EXPECT_EQ(client.Do({"fcall", "f", "0"})->text, "here");
   ASSERT_NO_FATAL_FAILURE(check(&client));
   EXPECT_EQ(client.Do({"dbsize"})->integer, static_cast<int64_t>(values.size()) + 1);
   node->Kill();

@@ -77,7 +77,8 @@ std::unique_ptr<Server> MakeNode(const TempDir& dir, const std::string& name, co
 
 std::unique_ptr<Server> MakeProxy(const TempDir& dir, const std::string& name, const Words& more) {
   const uint16_t port = FreePort();
-  const Words words = {BinaryPath("kv_proxy"), "--port", std::to_string(port), "--http-port", "0"};
+  const Words words = {BinaryPath("kv_proxy"), "--port", std::to_string(port), "--http-port", "0",
+                       "--io-threads",         "2"};
   return std::make_unique<Server>(name, port, Joined(words, more), dir.path());
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "common/base/file.h"
 #include "common/base/strings.h"
 #include "test_all/harness/cluster.h"
 #include "test_all/harness/settings.h"
@@ -66,6 +67,90 @@ TEST_F(ToolsTest, RedisCliTalksBothProtocols) {
     EXPECT_NE(with({"info"}).output.find("redis_version:7.2.4"), std::string::npos);
     EXPECT_EQ(with({"--bigkeys"}).exit_code, 0);
     EXPECT_EQ(with({"del", "cli:k"}).output, "1\n");
+  }
+}
+
+// Whether `output` holds all of `texts`.
+testing::AssertionResult Shows(const std::string& output, const Words& texts) {
+  for (const std::string& text : texts) {
+    if (output.find(text) == std::string::npos) {
+      return testing::AssertionFailure() << "there is no '" << text << "' in: " << output;
+    }
+  }
+  return testing::AssertionSuccess();
+}
+
+TEST_F(ToolsTest, RedisCliFindsTheLargestKeys) {
+  for (Server* server : {cluster_->node(0), cluster_->proxy()}) {
+    RespClient client = server->Connect();
+    ASSERT_TRUE(client.Do({"flushall"})->is_ok());
+    ASSERT_TRUE(client.Do({"mset", "small", "x", "large", std::string(5000, 'x')})->is_ok());
+    EXPECT_TRUE(Shows(Run({"redis-cli", "-p", Port(server), "--bigkeys"}).output,
+                      {"Sampled 2 keys in the keyspace!", "Total key length in bytes is 10 ",
+                       "Biggest string found '\"large\"' has 5000 bytes"}));
+    EXPECT_TRUE(
+        Shows(Run({"redis-cli", "-p", Port(server), "--memkeys"}).output,
+              {"Sampled 2 keys in the keyspace!", "Biggest string found '\"large\"' has "}));
+    // Nobody counts how often a key is used, and it is said so.
+    EXPECT_TRUE(Shows(Run({"redis-cli", "-p", Port(server), "--hotkeys"}).output,
+                      {"An LFU maxmemory policy is not selected"}));
+    ASSERT_TRUE(client.Do({"flushall"})->is_ok());
+  }
+}
+
+TEST_F(ToolsTest, RedisCliSendsAFileAsOnePipeline) {
+  const TempDir dir;
+  const int count = Loops(20'000, 2000);
+  std::string requests;
+  for (int i = 0; i < count; ++i) {
+    const std::string number = std::to_string(i);
+    requests += "set pipe:" + number + " " + number + "\r\n" + (i % 100 == 0 ? "\r\n" : "");
+  }
+  requests += "incr pipe:1\r\nget\r\n";
+  ASSERT_TRUE(WriteFileAtomic(dir.Join("requests"), requests).ok());
+  for (Server* server : {cluster_->node(0), cluster_->proxy()}) {
+    RespClient client = server->Connect();
+    ASSERT_TRUE(client.Do({"flushall"})->is_ok());
+    const ToolResult result =
+        Run({"sh", "-c", "redis-cli -p " + Port(server) + " --pipe <" + dir.Join("requests")});
+    EXPECT_TRUE(Shows(result.output, {"ERR wrong number of arguments for 'get' command\n",
+                                      "errors: 1, replies: " + std::to_string(count + 2) + "\n"}));
+    EXPECT_EQ(client.Do({"dbsize"})->integer, count);
+    EXPECT_EQ(client.Do({"get", "pipe:1"})->text, "2");
+    ASSERT_TRUE(client.Do({"flushall"})->is_ok());
+  }
+}
+
+TEST_F(ToolsTest, RedisCliMeasuresAndRefusesToHang) {
+  for (Server* server : {cluster_->node(0), cluster_->proxy()}) {
+    // Four numbers: least, most, average, samples.
+    const ToolResult latency =
+        Run({"redis-cli", "-p", Port(server), "--raw", "--latency", "-i", "0.1"});
+    EXPECT_EQ(latency.exit_code, 0);
+    EXPECT_EQ(std::count(latency.output.begin(), latency.output.end(), ' '), 3) << latency.output;
+
+    const TempDir dir;
+    const ToolResult copy =
+        Run({"redis-cli", "-p", Port(server), "--rdb", dir.Join("copy.rdb")}, 20'000);
+    EXPECT_NE(copy.exit_code, 0);
+    EXPECT_TRUE(Shows(copy.output, {"unknown command 'SYNC'"}));
+  }
+}
+
+TEST_F(ToolsTest, RedisCliShowsWhatGoesOn) {
+  for (Server* server : {cluster_->node(0), cluster_->proxy()}) {
+    const TempDir dir;
+    Result<std::unique_ptr<Process>> stat = Process::Start(
+        {.argv = {"stdbuf", "-oL", "redis-cli", "-p", Port(server), "-i", "0.05", "--stat"},
+         .output_file = dir.Join("stat"),
+         .working_dir = {},
+         .env = {}});
+    ASSERT_TRUE(stat.ok()) << stat.status().ToString();
+    // Two lines of numbers below the head: the second one counts the first one's INFO.
+    EXPECT_TRUE(WaitUntil(20'000, [&] {
+      return (*stat)->Output().find(" (+1)") != std::string::npos || !(*stat)->Running();
+    })) << (*stat)->Output();
+    EXPECT_TRUE(Shows((*stat)->Output(), {"keys       mem      clients", " (+0)", " (+1)"}));
   }
 }
 

@@ -103,6 +103,39 @@ TEST(ClusterViewTest, NodesTellTheSameOfAllAndEachOfItself) {
   EXPECT_EQ(followed.output, "v\n");
 }
 
+TEST(ClusterViewTest, TheToolsOfRedisUseTheNodesAsACluster) {
+  ConfigCluster cluster(2);
+  ASSERT_EQ(cluster.Start().ToString(), "ok");
+  Fill(cluster.proxy(), Keys(100));
+  const std::string address = cluster.node(0)->address();
+
+  const ToolResult info = RunRedisCli({"--cluster", "info", address});
+  EXPECT_EQ(info.exit_code, 0) << info.output;
+  EXPECT_NE(info.output.find("100 keys in 2 masters."), std::string::npos) << info.output;
+  const ToolResult call = RunRedisCli({"--cluster", "call", address, "ping"});
+  EXPECT_EQ(call.exit_code, 0) << call.output;
+  EXPECT_NE(call.output.find(cluster.node(1)->address() + ": PONG"), std::string::npos)
+      << call.output;
+  // Whatever would change the cluster is the config server's business: it fails at its first step.
+  const std::string id = cluster.node(0)->Connect().Do({"cluster", "myid"})->text;
+  const ToolResult reshard =
+      RunRedisCli({"--cluster", "reshard", address, "--cluster-from", "all", "--cluster-to", id,
+                   "--cluster-slots", "1", "--cluster-yes"});
+  EXPECT_NE(reshard.exit_code, 0);
+  EXPECT_NE(reshard.output.find("ERR use kv_admin"), std::string::npos) << reshard.output;
+  EXPECT_EQ(RunRedisCli({"--cluster", "check", address}).exit_code, 0);
+
+  const Result<ToolResult> load =
+      RunTool({"redis-benchmark", "--cluster", "-p", std::to_string(cluster.node(1)->port()), "-t",
+               "set,get,incr,mset", "-n", "2000", "-c", "10", "-P", "4", "-q"},
+              60'000);
+  ASSERT_TRUE(load.ok()) << load.status().ToString();
+  EXPECT_EQ(load->exit_code, 0) << load->output;
+  EXPECT_NE(load->output.find("Cluster has 2 master nodes"), std::string::npos) << load->output;
+  EXPECT_NE(load->output.find("MSET (10 keys): "), std::string::npos) << load->output;
+  EXPECT_EQ(load->output.find("rror"), std::string::npos) << load->output;
+}
+
 TEST(ClusterViewTest, AProxyOfSeveralNodesIsOneNodeWithAllSlots) {
   ConfigCluster cluster(2);
   ASSERT_EQ(cluster.Start().ToString(), "ok");
@@ -124,6 +157,9 @@ TEST(ClusterViewTest, AProxyOfSeveralNodesIsOneNodeWithAllSlots) {
   const ToolResult check = RunRedisCli({"--cluster", "check", cluster.proxy()->address()});
   EXPECT_EQ(check.exit_code, 0) << check.output;
   EXPECT_NE(check.output.find("All 16384 slots covered"), std::string::npos) << check.output;
+  const ToolResult info = RunRedisCli({"--cluster", "info", cluster.proxy()->address()});
+  EXPECT_EQ(info.exit_code, 0) << info.output;
+  EXPECT_NE(info.output.find("100 keys in 1 masters."), std::string::npos) << info.output;
 }
 
 // Two proxies of one namespace that hear of each other through the config server.
@@ -207,7 +243,10 @@ TEST_F(PeersTest, TheyAgreeAndAProxyThatGoesLeavesItsSlotsToTheOthers) {
   peers_[1]->Kill();
   peers_.pop_back();
   EXPECT_TRUE(WaitMasters(1));
-  EXPECT_NE(first.Do({"cluster", "nodes"})->text.find(" 0-16383\n"), std::string::npos);
+  // Each loop of the proxy hears for itself.
+  EXPECT_TRUE(WaitUntil(5000, [&] {
+    return first.Do({"cluster", "nodes"})->text.find(" 0-16383\n") != std::string::npos;
+  }));
 }
 
 TEST_F(PeersTest, TheBenchmarkOfRedisRunsOverThem) {

@@ -113,9 +113,12 @@ class SlowNode {
     if (request[0] == "dbsize") {
       return peer->Send(":0\r\n");
     }
-    const auto last = request[0] == "mget" ? request.end() : request.begin() + 2;
-    const Words keys(request.begin() + 1, last);
-    data_->Arrive(index_, keys);
+    Words keys;
+    if (request[0] != "INFO") {  // The proxy asks for sums now and then.
+      const auto last = request[0] == "mget" ? request.end() : request.begin() + 2;
+      keys.assign(request.begin() + 1, last);
+      data_->Arrive(index_, keys);
+    }
     queues_[peer->id()].push_back({request, keys});
     const auto delay_ms = static_cast<int64_t>(random_.Uniform(random_.OneIn(50) ? 40 : 4));
     server_.loop()->After(delay_ms, [this, id = peer->id()] { ExecuteOne(id); });
@@ -123,6 +126,12 @@ class SlowNode {
   void ExecuteOne(uint64_t id) {
     const auto [request, keys] = std::move(queues_[id].front());
     queues_[id].pop_front();
+    if (keys.empty()) {
+      if (FakePeer* peer = server_.Find(id)) {
+        peer->Send("$0\r\n\r\n");
+      }
+      return;
+    }
     const std::string refusal = RefusalOf(keys);
     const std::string reply = refusal.empty() ? data_->Execute(index_, request, keys)
                                               : data_->Refuse(index_, keys, refusal);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -332,6 +333,46 @@ TEST(StaticServersTest, TheProxyServesPlainRedisServers) {
     sum += keys;
   }
   EXPECT_EQ(sum, 200);
+}
+
+// INFO adds up what the nodes count; one that does not answer is left out, and that is told.
+TEST_F(ProxyTest, InfoAddsUpTheNodes) {
+  const auto has = [this](const std::string& section, const std::vector<std::string>& lines) {
+    const std::string info = Do({"info", section}).text;
+    return std::all_of(lines.begin(), lines.end(), [&info](const std::string& line) {
+      return info.find(line + "\r\n") != std::string::npos;
+    });
+  };
+  EXPECT_EQ(Do({"info", "keyspace"}).text, "# Keyspace\r\n");
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(Do({"set", "key" + std::to_string(i), "v"}).is_ok());
+    ASSERT_EQ(Do({"get", "key" + std::to_string(i)}).text, "v");
+  }
+  for (int i = 0; i < 30; ++i) {
+    Do({"get", "none" + std::to_string(i)});
+    ASSERT_EQ(Do({"expire", "key" + std::to_string(i), "1000"}).integer, 1);
+  }
+  int64_t misses = 0;  // Those of the harness included, which looked whether the nodes serve.
+  for (size_t i = 0; i < 3; ++i) {
+    RespClient direct = cluster_.node(i)->Connect();
+    misses += InfoNumber(&direct, "keyspace_misses");
+  }
+  EXPECT_GE(misses, 30);
+  EXPECT_TRUE(WaitUntil(10'000, [&] {
+    return has("keyspace", {"db0:keys=100,expires=30,avg_ttl=0"}) &&
+           has("stats", {"keyspace_hits:100", "keyspace_misses:" + std::to_string(misses)}) &&
+           has("kvstore", {"nodes_answering:3", "nodes_silent:0"});
+  })) << Do({"info"}).text;
+
+  ASSERT_EQ(cluster_.node(1)->process()->Pause().ToString(), "ok");
+  EXPECT_TRUE(WaitUntil(20'000, [&] {
+    return has("kvstore", {"nodes_answering:2", "nodes_silent:1"}) &&
+           !has("keyspace", {"db0:keys=100,expires=30,avg_ttl=0"});
+  })) << Do({"info", "everything"}).text;
+  cluster_.node(1)->process()->Signal(SIGCONT);
+  EXPECT_TRUE(WaitUntil(20'000, [&] {
+    return has("keyspace", {"db0:keys=100,expires=30,avg_ttl=0"});
+  })) << Do({"info", "everything"}).text;
 }
 
 }  // namespace

@@ -10,6 +10,10 @@ namespace {
 
 constexpr uint64_t kKeyCount = 40;
 constexpr uint64_t kSmallKeyCount = 8;
+constexpr uint64_t kSetKeyCount = 6;
+constexpr uint64_t kHyperLogLogKeyCount = 4;
+constexpr uint64_t kGeoKeyCount = 4;
+constexpr uint64_t kLongKeyCount = 3;
 constexpr size_t kMostFading = 6;
 
 // Some keys share a slot, some are empty, binary or long.
@@ -32,11 +36,31 @@ std::string SmallKeyName(uint64_t n) {
   return "small:" + std::to_string(n);
 }
 
-bool IsSmall(const std::string& key) {
-  return key.starts_with("small:");
+std::string SetKeyName(uint64_t n) {
+  return (n % 2 == 0 ? "{sets}" : "set:") + std::to_string(n);
+}
+
+std::string HyperLogLogKeyName(uint64_t n) {
+  return "{hll}" + std::to_string(n);
+}
+
+std::string GeoKeyName(uint64_t n) {
+  return "{geo}" + std::to_string(n);
+}
+
+std::string LongKeyName(uint64_t n) {
+  return "{long}" + std::to_string(n);
 }
 
 }  // namespace
+
+bool RandomCommands::IsSmall(const std::string& key) {
+  return key.starts_with("small:");
+}
+
+std::string RandomCommands::StreamKeyName(uint64_t n) {
+  return "{stream}" + std::to_string(n);
+}
 
 std::vector<std::string> RandomCommands::Keys() {
   std::vector<std::string> keys;
@@ -46,6 +70,32 @@ std::vector<std::string> RandomCommands::Keys() {
   for (uint64_t n = 0; n < kSmallKeyCount; ++n) {
     keys.push_back(SmallKeyName(n));
   }
+  for (uint64_t n = 0; n < kSetKeyCount; ++n) {
+    keys.push_back(SetKeyName(n));
+  }
+  for (uint64_t n = 0; n < kHyperLogLogKeyCount; ++n) {
+    keys.push_back(HyperLogLogKeyName(n));
+  }
+  for (uint64_t n = 0; n < kGeoKeyCount; ++n) {
+    keys.push_back(GeoKeyName(n));
+  }
+  for (uint64_t n = 0; n < kLongKeyCount; ++n) {
+    keys.push_back(LongKeyName(n));
+  }
+  for (uint64_t n = 0; n < kStreamKeyCount; ++n) {
+    keys.push_back(StreamKeyName(n));
+  }
+  for (uint64_t n = 0; n < kHashKeyCount; ++n) {
+    keys.push_back(HashKeyName(n));
+  }
+  for (uint64_t n = 0; n < kZSetKeyCount; ++n) {
+    keys.push_back(ZSetKeyName(n));
+  }
+  keys.emplace_back(kJoinedKey);
+  keys.emplace_back(kLexKey);
+  keys.emplace_back(kDistanceKey);
+  const std::vector<std::string> weights = WeightKeys();
+  keys.insert(keys.end(), weights.begin(), weights.end());
   return keys;
 }
 
@@ -97,9 +147,40 @@ std::string RandomCommands::SmallKey() {
   }
 }
 
+std::string RandomCommands::OneOf(std::string (*name)(uint64_t), uint64_t count) {
+  while (true) {
+    std::string key = name(random_.Uniform(count));
+    if (!fading_.contains(key)) {
+      return key;
+    }
+  }
+}
+
+std::string RandomCommands::SetKey() {
+  return random_.OneIn(40) ? Key() : OneOf(&SetKeyName, kSetKeyCount);
+}
+
+std::string RandomCommands::HyperLogLogKey() {
+  return OneOf(&HyperLogLogKeyName, kHyperLogLogKeyCount);
+}
+
+std::string RandomCommands::LongKey() {
+  return OneOf(&LongKeyName, kLongKeyCount);
+}
+
+std::string RandomCommands::GeoKey() {
+  return random_.OneIn(40) ? Key() : OneOf(&GeoKeyName, kGeoKeyCount);
+}
+
 std::string RandomCommands::Key() {
   if (random_.OneIn(5)) {
     return SmallKey();
+  }
+  if (random_.OneIn(20)) {
+    return SetKey();
+  }
+  if (random_.OneIn(1000)) {  // What is put there instead of a stream stays for long.
+    return StreamKey();
   }
   while (true) {
     std::string key = KeyName(random_.Uniform(kKeyCount));
@@ -238,13 +319,24 @@ void RandomCommands::AddStep() {
     Adder add;
   };
   static constexpr Kind kKinds[] = {
-      {18, &RandomCommands::AddRead},   {14, &RandomCommands::AddWrite},
-      {12, &RandomCommands::AddSet},    {10, &RandomCommands::AddNumber},
-      {10, &RandomCommands::AddMany},   {10, &RandomCommands::AddMove},
-      {10, &RandomCommands::AddExpiry}, {8, &RandomCommands::AddTime},
-      {4, &RandomCommands::AddGetEx},   {2, &RandomCommands::AddLcs},
-      {2, &RandomCommands::AddMistake}, {2, &RandomCommands::AddEncoding},
-      {1, &RandomCommands::AddFade},    {1, &RandomCommands::AddRare},
+      {18, &RandomCommands::AddRead},       {14, &RandomCommands::AddWrite},
+      {12, &RandomCommands::AddSet},        {10, &RandomCommands::AddNumber},
+      {10, &RandomCommands::AddMany},       {10, &RandomCommands::AddMove},
+      {10, &RandomCommands::AddExpiry},     {8, &RandomCommands::AddTime},
+      {4, &RandomCommands::AddGetEx},       {2, &RandomCommands::AddLcs},
+      {2, &RandomCommands::AddMistake},     {2, &RandomCommands::AddEncoding},
+      {1, &RandomCommands::AddFade},        {1, &RandomCommands::AddRare},
+      {14, &RandomCommands::AddToSet},      {8, &RandomCommands::AddSetRead},
+      {4, &RandomCommands::AddSetJoin},     {4, &RandomCommands::AddHyperLogLog},
+      {8, &RandomCommands::AddListRead},    {14, &RandomCommands::AddListWrite},
+      {4, &RandomCommands::AddListMove},    {8, &RandomCommands::AddBit},
+      {6, &RandomCommands::AddGeo},         {12, &RandomCommands::AddStream},
+      {14, &RandomCommands::AddGroup},      {6, &RandomCommands::AddGeo},
+      {6, &RandomCommands::AddSort},        {8, &RandomCommands::AddHashRead},
+      {14, &RandomCommands::AddHashWrite},  {6, &RandomCommands::AddZSetRead},
+      {8, &RandomCommands::AddZSetRange},   {12, &RandomCommands::AddZSetWrite},
+      {4, &RandomCommands::AddZSetRemoval}, {3, &RandomCommands::AddZSetJoin},
+      {3, &RandomCommands::AddScript},      {4, &RandomCommands::AddTransaction},
   };
   uint64_t sum = 0;
   for (const Kind& kind : kKinds) {
@@ -265,8 +357,10 @@ void RandomCommands::AddRead() {
       return Add({"strlen", Key()});
     case 1:
       return Add({"type", Key()});
-    case 2:
-      return Add({random_.OneIn(2) ? "getrange" : "substr", Key(), Index(), Index()});
+    case 2: {
+      const std::string key = random_.OneIn(4) ? LongKey() : Key();
+      return Add({random_.OneIn(2) ? "getrange" : "substr", key, Index(), Index()});
+    }
     case 3:
       return Add({"exists", Key()});
     default:
@@ -275,7 +369,7 @@ void RandomCommands::AddRead() {
 }
 
 void RandomCommands::AddWrite() {
-  const std::string key = Key();
+  const std::string key = random_.OneIn(16) ? LongKey() : Key();
   switch (random_.Uniform(8)) {
     case 0:
       return Add({"append", key, Value(key)});
@@ -367,8 +461,8 @@ void RandomCommands::AddMany() {
 }
 
 void RandomCommands::AddMove() {
-  std::string from = Key();
-  const std::string to = random_.OneIn(20) ? from : Key();
+  std::string from = random_.OneIn(16) ? LongKey() : Key();
+  const std::string to = random_.OneIn(20) ? from : random_.OneIn(16) ? LongKey() : Key();
   if (IsSmall(to) && !IsSmall(from)) {
     from = SmallKey();
   }
@@ -431,6 +525,87 @@ void RandomCommands::AddLcs() {
     }
   }
   Add(std::move(words));
+}
+
+void RandomCommands::AddListRead() {
+  const std::string key = Key();
+  switch (random_.Uniform(5)) {
+    case 0:
+      return Add({"llen", key});
+    case 1:
+      return Add({"lindex", key, Index()});
+    case 2: {
+      Words words = {"lpos", key, Pick({"a", "b", "c"})};
+      const std::pair<std::string, Words> options[] = {
+          {"rank", {"1", "2", "-1", "-3", "0", "9223372036854775807", "x"}},
+          {"count", {"0", "1", "3", "-1", "9223372036854775807", ""}},
+          {"maxlen", {"0", "1", "10", "1000", "-5"}}};
+      for (const auto& [name, choices] : options) {
+        if (random_.OneIn(2)) {
+          words.insert(words.end(), {AnyCase(name), Pick(choices)});
+        }
+      }
+      return Add(std::move(words));
+    }
+    default:
+      return Add({"lrange", key, Index(), Index()});
+  }
+}
+
+void RandomCommands::AddListWrite() {
+  const std::string key = Key();
+  // Often one of few, which are then found again.
+  const auto element = [&] { return random_.OneIn(2) ? Pick({"a", "b", "c"}) : Value(key); };
+  switch (random_.Uniform(10)) {
+    case 0:
+      return Add(
+          {"linsert", key, AnyCase(Pick({"before", "after"})), Pick({"a", "b", "c"}), element()});
+    case 1:
+      return Add({"lrem", key, Pick({"0", "1", "2", "-1", "-2", "9223372036854775807", "x"}),
+                  Pick({"a", "b", "c"})});
+    case 2:
+      return Add({"lset", key, Index(), element()});
+    case 3:
+      if (random_.OneIn(4)) {
+        return Add({"ltrim", key, Index(), Index()});
+      }
+      break;
+    case 4:
+    case 5: {
+      Words words = {Pick({"lpop", "rpop"}), key};
+      if (random_.OneIn(2)) {
+        words.push_back(random_.OneIn(3) ? Number() : std::to_string(random_.Uniform(4)));
+      }
+      return Add(std::move(words));
+    }
+    default:
+      break;
+  }
+  Words words = {Pick({"lpush", "rpush", "rpush", "lpushx", "rpushx"}), key};
+  for (uint64_t n = 1 + random_.Uniform(random_.OneIn(20) ? 200 : 4); n > 0; --n) {
+    words.push_back(element());
+  }
+  Add(std::move(words));
+}
+
+void RandomCommands::AddListMove() {
+  const std::string from = Key();
+  const std::string to = IsSmall(from) ? SmallKey() : Key();
+  const Words ends = {"left", "right"};
+  switch (random_.Uniform(3)) {
+    case 0:
+      return Add({"rpoplpush", from, IsSmall(to) && !IsSmall(from) ? from : to});
+    case 1:
+      return Add({"lmove", from, IsSmall(to) && !IsSmall(from) ? from : to, AnyCase(Pick(ends)),
+                  AnyCase(Pick(ends))});
+    default: {
+      Words words = {"lmpop", "2", from, to, AnyCase(Pick(ends))};
+      if (random_.OneIn(2)) {
+        words.insert(words.end(), {"count", std::to_string(random_.Uniform(4))});
+      }
+      return Add(std::move(words));
+    }
+  }
 }
 
 void RandomCommands::AddEncoding() {

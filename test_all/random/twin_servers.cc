@@ -42,6 +42,26 @@ std::string Encode(const std::vector<RandomCommand>& commands) {
   return bytes;
 }
 
+void SortElements(Reply* reply) {
+  for (Reply& element : reply->elements) {
+    SortElements(&element);
+  }
+  std::sort(reply->elements.begin(), reply->elements.end(),
+            [](const Reply& a, const Reply& b) { return a.ToString() < b.ToString(); });
+}
+
+// Whether both hold the same, in whatever order.
+bool ElementsMatch(const std::string& one, const std::string& other) {
+  Result<Reply> a = ParseReply(one);
+  Result<Reply> b = ParseReply(other);
+  if (!a.ok() || !b.ok() || one[0] != other[0]) {
+    return one == other;
+  }
+  SortElements(&*a);
+  SortElements(&*b);
+  return a->ToString() == b->ToString();
+}
+
 bool TimesMatch(ReplyMatch match, const std::string& one, const std::string& other) {
   const auto number = [](const std::string& reply, int64_t* value) {
     return reply.size() > 3 && reply[0] == ':' &&
@@ -67,6 +87,8 @@ bool RepliesMatch(ReplyMatch match, const std::string& one, const std::string& o
   switch (match) {
     case ReplyMatch::kBytes:
       return one == other;
+    case ReplyMatch::kUnordered:
+      return one == other || ElementsMatch(one, other);
     case ReplyMatch::kShape:
       return !one.empty() && !other.empty() && one[0] == other[0] &&
              one.starts_with("$-1") == other.starts_with("$-1");
@@ -84,7 +106,15 @@ TwinServers::TwinServers(std::vector<std::string> keys) : keys_(std::move(keys))
   for (const std::string& key : keys_) {
     questions_.push_back({.words = {"type", key}});
     questions_.push_back({.words = {"get", key}});
+    questions_.push_back({.words = {"lrange", key, "0", "-1"}});
     questions_.push_back({.words = {"strlen", key}});
+    questions_.push_back({.words = {"zrange", key, "0", "-1", "withscores"}});
+    questions_.push_back({.words = {"smembers", key}, .match = ReplyMatch::kUnordered});
+    questions_.push_back({.words = {"hgetall", key}, .match = ReplyMatch::kUnordered});
+    questions_.push_back({.words = {"xrange", key, "-", "+"}});
+    questions_.push_back({.words = {"xinfo", "groups", key}});
+    questions_.push_back({.words = {"xpending", key, "g"}});
+    questions_.push_back({.words = {"xpending", key, "h"}});
     questions_.push_back({.words = {"pexpiretime", key}, .match = ReplyMatch::kPExpireTime});
     questions_.push_back({.words = {"object", "encoding", key}, .match = ReplyMatch::kShape});
   }
@@ -269,15 +299,25 @@ std::string TwinServers::FollowNode(int protocol, const std::vector<RandomComman
     return "node: " + found.status().ToString();
   }
   acknowledged_in_flight_ += static_cast<int64_t>(acknowledged.size());
+  // Within a transaction nothing has changed since its MULTI, and redis-server answers nothing.
+  const auto in_transaction = [&](size_t i) {
+    return i < commands.size() && commands[i].in_transaction;
+  };
+  size_t least = acknowledged.size();
+  while (in_transaction(least)) {
+    --least;
+  }
   std::string difference;
   for (size_t applied = 0; applied <= commands.size(); ++applied) {
-    if (applied >= acknowledged.size()) {
+    if (applied >= least && !in_transaction(applied)) {
       const Result<Frames> expected = Describe(redis);
       difference = expected.ok() ? CompareDescriptions(*expected, *found)
                                  : "redis: " + expected.status().ToString();
       if (difference.empty()) {
         applied_in_flight_ += static_cast<int64_t>(applied);
-        return kNothing;
+        // The node's client has lost what it watched.
+        const Result<Reply> unwatched = redis->Do({"unwatch"});
+        return unwatched.ok() ? kNothing : "redis: " + unwatched.status().ToString();
       }
     }
     if (applied == commands.size()) {
