@@ -61,7 +61,7 @@ class FakeNode {
       }
       while (input_.size() > 0 &&
              parser_.Parse(input_.unread()) == RequestParser::Outcome::kRequest) {
-        Args args(parser_.args().begin(), parser_.args().end());
+        const Args args(parser_.args().begin(), parser_.args().end());
         input_.Consume(parser_.frame_size());
         parser_.Reset();
         if (args[0] == "HELLO") {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -135,9 +136,8 @@ class LongStringModelTest : public StringTest, public testing::WithParamInterfac
     return random_.OneIn(3) ? kMaxInlineString - 20 + random_.Uniform(40)
                             : random_.Uniform(12) * kStringChunkSize + random_.Uniform(20);
   }
-  static bool BitOf(const Value& value, uint64_t offset) {
-    return value.has_value() && offset / 8 < value->size() &&
-           ((*value)[offset / 8] >> (7 - offset % 8) & 1) != 0;
+  static bool BitOf(std::string_view bytes, uint64_t offset) {
+    return offset / 8 < bytes.size() && (bytes[offset / 8] >> (7 - offset % 8) & 1) != 0;
   }
   void Step() {
     const std::string key = Key();
@@ -178,15 +178,14 @@ class LongStringModelTest : public StringTest, public testing::WithParamInterfac
   void SetBit(const std::string& key) {
     const uint64_t offset = Offset() * 8 + random_.Uniform(8);
     const bool bit = random_.OneIn(2);
-    Value& value = values_[key];
+    std::string bytes = values_[key].value_or("");
     ASSERT_EQ(Ask({"setbit", key, std::to_string(offset), bit ? "1" : "0"}).integer,
-              BitOf(value, offset) ? 1 : 0);
-    std::string bytes = value.value_or("");
+              BitOf(bytes, offset) ? 1 : 0);
     bytes.resize(std::max<size_t>(bytes.size(), offset / 8 + 1));
     const unsigned mask = 0x80U >> (offset % 8);
     const unsigned old = static_cast<uint8_t>(bytes[offset / 8]);
     bytes[offset / 8] = static_cast<char>(bit ? old | mask : old & ~mask);
-    value = bytes;
+    values_[key] = bytes;
   }
   void SetRange(const std::string& key) {
     const uint64_t offset = Offset();
