@@ -80,12 +80,14 @@ class OrderedIndex {
   OrderedIndex(const OrderedIndex&) = delete;
   OrderedIndex& operator=(const OrderedIndex&) = delete;
 
+  // Returns the record before it, or nothing.
   // REQUIRES: no record in the index has this key
-  void Insert(Record* record);
+  Record* Insert(Record* record);
   // REQUIRES: `old` is in the index, and `record` has the same key
   void Replace(const Record* old, Record* record);
+  // Returns the record before it, or nothing.
   // REQUIRES: `record` is in the index
-  void Erase(const Record* record);
+  Record* Erase(const Record* record);
 
   // Returns the place of the first record at or after `key`.
   Cursor LowerBound(std::string_view key) const;
@@ -141,6 +143,7 @@ class OrderedIndex {
   }
   // Leads to the leaf with the last record up to the key, or to the first leaf if there is none.
   Path Descend(std::string_view key) const;
+  static Record* RecordBefore(const Node* leaf, int at);
   static void Put(Node* node, int at, Record* record, Node* child);
   static void Take(Node* node, int at);
   static Node* Split(Node* node);
@@ -386,13 +389,23 @@ void OrderedIndex<Record>::GrowRoot(Node* right) {
 }
 
 template <typename Record>
-void OrderedIndex<Record>::Insert(Record* record) {
+Record* OrderedIndex<Record>::RecordBefore(const Node* leaf, int at) {
+  if (at > 0) {
+    return leaf->records[static_cast<size_t>(at) - 1];
+  }
+  return leaf->prev == nullptr ? nullptr
+                               : leaf->prev->records[static_cast<size_t>(leaf->prev->count) - 1];
+}
+
+template <typename Record>
+Record* OrderedIndex<Record>::Insert(Record* record) {
   const std::string_view key = record->key();
   if (root_ == nullptr) {
     root_ = new Node;
   }
   const Path path = Descend(key);
   const int at = CountBefore(*path.leaf, key);
+  Record* const before = RecordBefore(path.leaf, at);
   Node* right = PutOrSplit(path.leaf, at, record, nullptr);
   if (at == 0) {
     CorrectAbove(path, path.depth, path.leaf);
@@ -405,6 +418,7 @@ void OrderedIndex<Record>::Insert(Record* record) {
     GrowRoot(right);
   }
   ++size_;
+  return before;
 }
 
 template <typename Record>
@@ -437,11 +451,12 @@ void OrderedIndex<Record>::RemoveEmptyLeaf(const Path& path) {
 }
 
 template <typename Record>
-void OrderedIndex<Record>::Erase(const Record* record) {
+Record* OrderedIndex<Record>::Erase(const Record* record) {
   const std::string_view key = record->key();
   const Path path = Descend(key);
   const int at = CountBefore(*path.leaf, key);
   KVS_CHECK(at < path.leaf->count && path.leaf->records[static_cast<size_t>(at)] == record);
+  Record* const before = RecordBefore(path.leaf, at);
   Take(path.leaf, at);
   --size_;
   if (path.leaf->count == 0) {
@@ -449,6 +464,7 @@ void OrderedIndex<Record>::Erase(const Record* record) {
   } else if (at == 0) {
     CorrectAbove(path, path.depth, path.leaf);
   }
+  return before;
 }
 
 template <typename Record>

@@ -58,9 +58,11 @@ struct RecordCache::Entry {
   uint16_t slot;
   bool fresh;
   bool absent;
-  bool orphan;   // Replaced while it was handed over: nobody finds it any more.
-  bool used;     // Since the clock hand came by.
-  bool element;  // Of a collection: while it is fresh, the ordered index has it.
+  bool element;       // Of a collection: the ordered index has it.
+  bool orphan : 1;    // Replaced while it was handed over: nobody finds it any more.
+  bool used : 1;      // Since the clock hand came by.
+  bool unknown : 1;   // What is stored is not known: only a gap ends here.
+  bool gap_known : 1; // Nothing is stored between this element and the next one of the index.
 
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
   const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
@@ -72,8 +74,7 @@ struct RecordCache::Entry {
     const size_t step = std::max<size_t>(16, std::bit_ceil(size) / 8);
     return (size + step - 1) / step * step;
   }
-  // What it takes as long as it is fresh.
-  size_t fresh_memory() const { return memory() + (element ? kIndexBytes : 0); }
+  size_t memory_with_index() const { return memory() + (element ? kIndexBytes : 0); }
   std::optional<std::string_view> content() const {
     return absent ? std::nullopt : std::optional(value());
   }
@@ -95,6 +96,7 @@ struct RecordCache::Entry {
   // REQUIRES: value.size() <= value_capacity
   void SetValue(bool is_absent, std::string_view value) {
     absent = is_absent;
+    unknown = false;
     value_size = static_cast<uint32_t>(value.size());
     if (!value.empty()) {
       std::memcpy(bytes() + key_size, value.data(), value.size());
@@ -102,8 +104,8 @@ struct RecordCache::Entry {
   }
 };
 
-// A hash table with chains.  Fresh entries are kept twice: all of them in `fresh`, for the next
-// hand-over, and for iterations either in order or by slot.  While a round is handed over its
+// A hash table with chains.  Fresh entries are also in `fresh`, for the next hand-over; elements in
+// the ordered index, and other fresh entries in the list of their slot, for iterations.  While a round is handed over its
 // entries do not change: a new value of the same key gets an entry of its own and the old one
 // becomes an orphan.
 struct alignas(64) RecordCache::Partition {
@@ -112,7 +114,7 @@ struct alignas(64) RecordCache::Partition {
   std::vector<Entry*> fresh KVS_GUARDED_BY(mu);
   // The first fresh entry of each slot; index: the slot's rank within the partition.
   std::vector<Entry*> slot_heads KVS_GUARDED_BY(mu);
-  OrderedIndex<Entry> elements KVS_GUARDED_BY(mu);  // The fresh ones, of all slots.
+  OrderedIndex<Entry> elements KVS_GUARDED_BY(mu);  // Of all slots.
   size_t rank_divisor = 1;
   size_t entry_count KVS_GUARDED_BY(mu) = 0;
   size_t orphans KVS_GUARDED_BY(mu) = 0;
@@ -171,10 +173,12 @@ struct alignas(64) RecordCache::Partition {
     }
     return slot_heads[rank];
   }
-  // Shows a fresh entry to iterations.
+  // Shows a new entry to iterations.
   void Show(Entry* entry) KVS_REQUIRES(mu) {
     if (entry->element) {
-      elements.Insert(entry);
+      // It divides a gap in two.
+      const Entry* const before = elements.Insert(entry);
+      entry->gap_known = before != nullptr && before->gap_known;
       return;
     }
     Entry*& head = SlotHead(entry->slot);
@@ -187,7 +191,12 @@ struct alignas(64) RecordCache::Partition {
   }
   void Hide(Entry* entry) KVS_REQUIRES(mu) {
     if (entry->element) {
-      elements.Erase(entry);
+      // Its place joins the gaps on both sides.
+      Entry* const before = elements.Erase(entry);
+      const bool is_empty = !entry->fresh && entry->absent && !entry->unknown;
+      if (before != nullptr && !(is_empty && entry->gap_known)) {
+        before->gap_known = false;
+      }
       return;
     }
     (entry->slot_prev != nullptr ? entry->slot_prev->slot_next : SlotHead(entry->slot)) =
@@ -200,6 +209,7 @@ struct alignas(64) RecordCache::Partition {
   void ShowInstead(Entry* old, Entry* entry) KVS_REQUIRES(mu) {
     if (entry->element) {
       elements.Replace(old, entry);
+      entry->gap_known = old->gap_known;
       return;
     }
     Hide(old);
@@ -222,10 +232,21 @@ struct alignas(64) RecordCache::Partition {
     --entry_count;
   }
 
-  // Moves the clock hand until the clean entries fit.
-  void Evict(size_t budget) KVS_REQUIRES(mu) {
+  void AddCleanBytes(const Entry* entry, InstanceState* instance) KVS_REQUIRES(mu) {
+    clean_bytes += entry->memory_with_index();
+    instance->clean_bytes.fetch_add(entry->memory_with_index(), std::memory_order_relaxed);
+  }
+  void TakeCleanBytes(const Entry* entry, InstanceState* instance) KVS_REQUIRES(mu) {
+    clean_bytes -= entry->memory_with_index();
+    instance->clean_bytes.fetch_sub(entry->memory_with_index(), std::memory_order_relaxed);
+  }
+  // Moves the clock hand as long as the partition has more than its share, and the instance too.
+  void Evict(size_t share, size_t budget, InstanceState* instance) KVS_REQUIRES(mu) {
     // Two rounds of the hand see every entry once without its mark; more would find no clean ones.
-    for (size_t steps = 2 * buckets.size(); clean_bytes > budget && steps > 0; --steps) {
+    for (size_t steps = 2 * buckets.size();
+         steps > 0 && clean_bytes > share &&
+         instance->clean_bytes.load(std::memory_order_relaxed) > budget;
+         --steps) {
       hand = (hand + 1) & (buckets.size() - 1);
       Entry** link = &buckets[hand];
       while (*link != nullptr) {
@@ -236,14 +257,115 @@ struct alignas(64) RecordCache::Partition {
           continue;
         }
         *link = entry->next;
-        clean_bytes -= entry->memory();
+        if (entry->element) {
+          Hide(entry);
+        }
+        TakeCleanBytes(entry, instance);
         --entry_count;
         ++evicted;
         Entry::Free(entry);
       }
     }
   }
+
+  // Whether nothing is stored under the key, which is not in the table.
+  bool IsInKnownGap(std::string_view key) const KVS_REQUIRES(mu) {
+    const auto before = elements.Before(key);
+    return before.Valid() && before.record()->gap_known;
+  }
+  // Read the part at the begin, or at the end, of which all is known; false if there is none.
+  bool ReadKnown(const ElementRange& range, ElementPart* part) const KVS_REQUIRES(mu);
+  bool ReadKnownBackward(const ElementRange& range, ElementPart* part) const KVS_REQUIRES(mu);
+  // Reads what is here.
+  void ReadAny(const ElementRange& range, ElementPart* part) const KVS_REQUIRES(mu);
 };
+
+bool RecordCache::Partition::ReadKnown(const ElementRange& range, ElementPart* part) const {
+  auto at = elements.LowerBound(range.lower);
+  const bool begins_here = at.Valid() && at.record()->key() == range.lower;
+  if (begins_here ? at.record()->unknown : !IsInKnownGap(range.lower)) {
+    return false;
+  }
+  while (at.Valid() && at.record()->key() < range.upper) {
+    Entry* const entry = at.record();
+    if (entry->unknown || part->records.size() == range.max_count ||
+        part->records.byte_count() >= kMaxRunBytes) {
+      part->more = true;
+      part->edge = entry->key();
+      break;
+    }
+    part->records.Add(entry->key(), entry->content());
+    entry->used = true;
+    if (!entry->gap_known) {
+      part->edge = entry->key();
+      part->edge.push_back('\0');
+      part->more = part->edge < range.upper;
+      break;
+    }
+    at.Next();
+  }
+  return true;
+}
+
+bool RecordCache::Partition::ReadKnownBackward(const ElementRange& range,
+                                               ElementPart* part) const {
+  auto at = elements.Before(range.upper);
+  if (!at.Valid() || !at.record()->gap_known) {
+    return false;
+  }
+  while (at.record()->key() >= range.lower) {
+    Entry* const entry = at.record();
+    if (entry->unknown || part->records.size() == range.max_count ||
+        part->records.byte_count() >= kMaxRunBytes) {
+      part->more = true;
+      part->edge = entry->key();
+      part->edge.push_back('\0');
+      if (part->edge == range.upper) {
+        return false;  // It tells of nothing.
+      }
+      break;
+    }
+    part->records.Add(entry->key(), entry->content());
+    entry->used = true;
+    if (entry->key() == range.lower) {
+      break;
+    }
+    at.Prev();
+    if (!at.Valid() || !at.record()->gap_known) {
+      part->more = true;
+      part->edge = entry->key();
+      break;
+    }
+  }
+  part->records.Reverse();
+  return true;
+}
+
+void RecordCache::Partition::ReadAny(const ElementRange& range, ElementPart* part) const {
+  auto at = range.from_end ? elements.Before(range.upper) : elements.LowerBound(range.lower);
+  while (at.Valid() && (range.from_end ? at.record()->key() >= range.lower
+                                       : at.record()->key() < range.upper)) {
+    Entry* const entry = at.record();
+    if (!entry->unknown) {
+      if (part->records.size() == range.max_count || part->records.byte_count() >= kMaxRunBytes) {
+        part->more = true;
+        break;
+      }
+      part->records.Add(entry->key(), entry->content());
+      entry->used = true;
+    }
+    range.from_end ? at.Prev() : at.Next();
+  }
+  if (range.from_end) {
+    part->records.Reverse();
+  }
+  if (part->more && range.from_end) {
+    part->edge = part->records.key(0);
+  } else if (part->more) {
+    part->edge = part->records.key(part->records.size() - 1);
+    part->edge.push_back('\0');
+  }
+}
 
 RecordCache::RecordCache(const RecordCacheOptions& options)
     : max_clean_value_(options.max_clean_value),
@@ -293,7 +415,11 @@ RecordCache::Found RecordCache::Get(uint16_t slot, std::string_view key, std::st
   Partition& partition = At(slot);
   const MutexLock lock(&partition.mu);
   Entry* const entry = *partition.Find(hash, key);
-  if (entry == nullptr) {
+  if (entry == nullptr || entry->unknown) {
+    if (entry == nullptr && IsElementKey(key) && partition.IsInKnownGap(key)) {
+      ++partition.hits;
+      return Found::kAbsent;
+    }
     ++partition.misses;
     ticket->hand_overs = partition.hand_overs;
     return Found::kMiss;
@@ -312,23 +438,47 @@ void RecordCache::Fill(uint16_t slot, std::string_view key, std::optional<std::s
   if (value.has_value() && value->size() > max_clean_value_) {
     return;
   }
-  const size_t budget = CleanBudget();
-  const uint32_t hash = HashOf(key);
-  Partition& partition = At(slot);
-  const MutexLock lock(&partition.mu);
-  Entry** const link = partition.Find(hash, key);
-  // A change since the miss either is still here, or a hand-over has ended since.
-  if (*link != nullptr || partition.hand_overs != ticket.hand_overs || budget == 0) {
+  if (!KeepsClean()) {
     return;
   }
-  const std::string_view bytes = value.value_or(std::string_view());
-  Entry* const entry = Entry::New(slot, hash, key, bytes.size());
-  entry->SetValue(!value.has_value(), bytes);
-  partition.Insert(link, entry);
-  partition.clean_bytes += entry->memory();
-  if (partition.clean_bytes > budget) {
-    partition.Evict(budget);
+  Partition& partition = At(slot);
+  const MutexLock lock(&partition.mu);
+  // A change since the miss either is still here, or a hand-over has ended since.
+  if (partition.hand_overs == ticket.hand_overs) {
+    AddClean(&partition, slot, key, value, /*unknown=*/false);
+    Evict(&partition, &InstanceFor(slot));
   }
+}
+
+// An entry that is there stays, unless only the new one has content.
+RecordCache::Entry* RecordCache::AddClean(Partition* partition, uint16_t slot, std::string_view key,
+                                          std::optional<std::string_view> content, bool unknown) {
+  const uint32_t hash = HashOf(key);
+  Entry** const link = partition->Find(hash, key);
+  Entry* const old = *link;
+  if (old != nullptr && (!old->unknown || unknown)) {
+    return old;
+  }
+  const std::string_view bytes = content.value_or(std::string_view());
+  Entry* const entry = Entry::New(slot, hash, key, bytes.size());
+  entry->SetValue(!content.has_value(), bytes);
+  entry->unknown = unknown;
+  entry->element |= unknown;  // The end of a generation's elements is no element's key.
+  InstanceState& instance = InstanceFor(slot);
+  partition->AddCleanBytes(entry, &instance);
+  if (old != nullptr) {
+    entry->next = old->next;
+    *link = entry;
+    partition->ShowInstead(old, entry);
+    partition->TakeCleanBytes(old, &instance);
+    Entry::Free(old);
+    return entry;
+  }
+  partition->Insert(link, entry);
+  if (entry->element) {
+    partition->Show(entry);
+  }
+  return entry;
 }
 
 void RecordCache::Apply(uint16_t slot, const EngineOp& op) {
@@ -342,10 +492,12 @@ void RecordCache::Apply(uint16_t slot, const EngineOp& op) {
                     old->value_capacity <= 2 * op.value.size() + 64;
   if (fits && !partition.InHandOver(old)) {
     if (!old->fresh) {
-      partition.clean_bytes -= old->memory();
-      instance.fresh_bytes.fetch_add(old->fresh_memory(), std::memory_order_acq_rel);
+      partition.TakeCleanBytes(old, &instance);
+      instance.fresh_bytes.fetch_add(old->memory_with_index(), std::memory_order_acq_rel);
       partition.AddToFresh(old);
-      partition.Show(old);
+      if (!old->element) {
+        partition.Show(old);
+      }
     }
     old->SetValue(op.is_delete, op.value);
     old->used = true;
@@ -354,7 +506,7 @@ void RecordCache::Apply(uint16_t slot, const EngineOp& op) {
   Entry* const entry = Entry::New(slot, hash, op.key, op.value.size());
   entry->SetValue(op.is_delete, op.value);
   entry->used = true;
-  instance.fresh_bytes.fetch_add(entry->fresh_memory(), std::memory_order_acq_rel);
+  instance.fresh_bytes.fetch_add(entry->memory_with_index(), std::memory_order_acq_rel);
   if (old == nullptr) {
     partition.Insert(link, entry);
     partition.AddToFresh(entry);
@@ -364,9 +516,13 @@ void RecordCache::Apply(uint16_t slot, const EngineOp& op) {
   entry->next = old->next;
   *link = entry;
   if (!old->fresh) {
-    partition.clean_bytes -= old->memory();
+    partition.TakeCleanBytes(old, &instance);
     partition.AddToFresh(entry);
-    partition.Show(entry);
+    if (entry->element) {
+      partition.ShowInstead(old, entry);
+    } else {
+      partition.Show(entry);
+    }
     Entry::Free(old);
   } else if (partition.InHandOver(old)) {
     partition.ShowInstead(old, entry);
@@ -379,7 +535,7 @@ void RecordCache::Apply(uint16_t slot, const EngineOp& op) {
     entry->round = old->round;
     entry->fresh_index = old->fresh_index;
     partition.fresh[entry->fresh_index] = entry;
-    instance.fresh_bytes.fetch_sub(old->fresh_memory(), std::memory_order_acq_rel);
+    instance.fresh_bytes.fetch_sub(old->memory_with_index(), std::memory_order_acq_rel);
     Entry::Free(old);
   }
 }
@@ -415,7 +571,7 @@ FreshRun RecordCache::FreshRange(uint16_t slot, std::string_view lower,
       if (!upper.empty() && entry->key() >= upper) {
         break;
       }
-      if (entry->slot == slot) {
+      if (entry->slot == slot && entry->fresh) {
         run.Add(entry->key(), entry->content());
       }
     }
@@ -432,32 +588,94 @@ bool RecordCache::IsElementRange(std::string_view lower, std::string_view upper)
   return upper.starts_with(prefix) || upper == PrefixEnd(prefix);
 }
 
-bool RecordCache::FreshElements(uint16_t slot, const ElementRange& range, FreshRun* run,
-                                Ticket* ticket) const {
-  run->Clear();
+void RecordCache::ReadElements(uint16_t slot, const ElementRange& range, ElementPart* part) const {
+  part->records.Clear();
+  part->more = false;
+  const Partition& partition = At(slot);
+  const MutexLock lock(&partition.mu);
+  part->ticket.hand_overs = partition.hand_overs;
+  part->known = range.known_first && (range.from_end ? partition.ReadKnownBackward(range, part)
+                                                     : partition.ReadKnown(range, part));
+  if (!part->known) {
+    part->more = false;
+    partition.ReadAny(range, part);
+  }
+}
+
+void RecordCache::FillElements(uint16_t slot, const ElementFill& range, const FreshRun& records,
+                               const Ticket& ticket) {
+  if (!KeepsClean()) {
+    return;
+  }
   Partition& partition = At(slot);
   const MutexLock lock(&partition.mu);
-  ticket->hand_overs = partition.hand_overs;
-  const auto& elements = partition.elements;
-  auto at = range.from_end ? elements.Before(range.upper) : elements.LowerBound(range.lower);
-  const auto is_wanted = [&] {
-    return at.Valid() &&
-           (range.from_end ? at.record()->key() >= range.lower : at.record()->key() < range.upper);
-  };
-  bool more = false;
-  while ((more = is_wanted()) && run->size() < range.max_count &&
-         run->byte_count() < kMaxRunBytes) {
-    run->Add(at.record()->key(), at.record()->content());
-    if (range.from_end) {
-      at.Prev();
+  if (partition.hand_overs != ticket.hand_overs) {
+    return;  // What is not here may have been handed over after the engine was read.
+  }
+  std::string low(range.low);
+  for (size_t i = 0; i < records.size(); ++i) {
+    const FreshRecord record = records[i];
+    if (!record.value.has_value()) {
+      continue;
+    }
+    if (record.value->size() > max_clean_value_) {
+      // The range is known up to here, and behind.
+      Connect(&partition, slot, {.low = low, .high = record.key});
+      low = record.key;
+      low.push_back('\0');
     } else {
-      at.Next();
+      AddClean(&partition, slot, record.key, record.value, /*unknown=*/false);
     }
   }
-  if (range.from_end) {
-    run->Reverse();
+  if (low <= range.high) {
+    Connect(&partition, slot, {.low = low, .high = range.high, .with_high = range.with_high});
   }
-  return more;
+  Evict(&partition, &InstanceFor(slot));
+}
+
+void RecordCache::NoteEmpty(uint16_t slot, std::string_view lower, std::string_view upper) {
+  if (!KeepsClean()) {
+    return;
+  }
+  Partition& partition = At(slot);
+  const MutexLock lock(&partition.mu);
+  Connect(&partition, slot, {.low = lower, .high = upper});
+  Evict(&partition, &InstanceFor(slot));
+}
+
+void RecordCache::Connect(Partition* partition, uint16_t slot, const ElementFill& range) {
+  if (!range.with_high && range.low >= range.high) {
+    return;
+  }
+  const auto& elements = partition->elements;
+  const auto is_at = [&elements](std::string_view key) {
+    const auto at = elements.LowerBound(key);
+    return at.Valid() && at.record()->key() == key;
+  };
+  // First, while what is known still ends where it did.
+  if (!is_at(range.high) && !partition->IsInKnownGap(range.high)) {
+    AddClean(partition, slot, range.high, std::nullopt, /*unknown=*/!range.with_high);
+  }
+  if (!is_at(range.low)) {
+    const auto before = elements.Before(range.low);
+    // No key lies between one and the same with a zero behind it.
+    const bool is_next = before.Valid() && range.low.size() == before.record()->key().size() + 1 &&
+                         range.low.back() == '\0' &&
+                         range.low.starts_with(before.record()->key());
+    if (is_next) {
+      before.record()->gap_known = true;
+    } else if (!before.Valid() || !before.record()->gap_known) {
+      AddClean(partition, slot, range.low, std::nullopt, /*unknown=*/false);
+    }
+  }
+  for (auto at = elements.LowerBound(range.low); at.Valid() && at.record()->key() < range.high;
+       at.Next()) {
+    Entry* const entry = at.record();
+    entry->gap_known = true;
+    if (entry->unknown) {
+      entry->SetValue(/*is_absent=*/true, {});
+    }
+  }
 }
 
 RecordCache::Ticket RecordCache::TicketOf(uint16_t slot) const {
@@ -475,7 +693,7 @@ bool RecordCache::HasOrphans(uint16_t slot) const {
 bool RecordCache::DropFresh(uint16_t slot, std::string_view lower, std::string_view upper) {
   // An older value of the range may be on its way, and nobody finds that one here.
   const bool nothing_hidden = !HasOrphans(slot);
-  const bool all_elements = DropFreshElements(slot, lower, upper);
+  const bool all_elements = DropElements(slot, lower, upper);
   return (IsElementRange(lower, upper) || DropListed(slot, lower, upper)) && all_elements &&
          nothing_hidden;
 }
@@ -500,7 +718,7 @@ bool RecordCache::DropListed(uint16_t slot, std::string_view lower, std::string_
 }
 
 // There may be very many: others get their turn in between.
-bool RecordCache::DropFreshElements(uint16_t slot, std::string_view lower, std::string_view upper) {
+bool RecordCache::DropElements(uint16_t slot, std::string_view lower, std::string_view upper) {
   bool all = true;
   Partition& partition = At(slot);
   std::string from(lower);
@@ -523,21 +741,26 @@ bool RecordCache::DropFreshElements(uint16_t slot, std::string_view lower, std::
       }
       if (partition.InHandOver(entry)) {
         all = false;
-      } else {
+      } else if (entry->fresh || !entry->absent || entry->key() != lower) {
         DropEntry(&partition, entry);
-      }
+      }  // Else the gap before the range ends here.
     }
   }
 }
 
 void RecordCache::DropEntry(Partition* partition, Entry* entry) {
-  Entry* const last = partition->fresh.back();
-  last->fresh_index = entry->fresh_index;
-  partition->fresh[entry->fresh_index] = last;
-  partition->fresh.pop_back();
+  InstanceState& instance = InstanceFor(entry->slot);
+  if (entry->fresh) {
+    Entry* const last = partition->fresh.back();
+    last->fresh_index = entry->fresh_index;
+    partition->fresh[entry->fresh_index] = last;
+    partition->fresh.pop_back();
+    instance.fresh_bytes.fetch_sub(entry->memory_with_index(), std::memory_order_acq_rel);
+  } else {
+    partition->TakeCleanBytes(entry, &instance);
+  }
   partition->Hide(entry);
   partition->RemoveFromTable(entry);
-  InstanceFor(entry->slot).fresh_bytes.fetch_sub(entry->fresh_memory(), std::memory_order_acq_rel);
   Entry::Free(entry);
 }
 
@@ -583,7 +806,7 @@ void RecordCache::EndHandOver(HandOver* hand_over, bool written) {
       for (size_t i = begin; i < end; ++i) {
         FinishEntry(&partition, entries[i], written);
       }
-      partition.Evict(CleanBudget());
+      Evict(&partition, &instances_[static_cast<size_t>(hand_over->instance_)]);
     }
   }
   hand_over->entries_.clear();
@@ -595,22 +818,44 @@ void RecordCache::FinishEntry(Partition* partition, Entry* entry, bool written) 
     partition->AddToFresh(entry);
     return;
   }
-  instance.fresh_bytes.fetch_sub(entry->fresh_memory(), std::memory_order_acq_rel);
+  instance.fresh_bytes.fetch_sub(entry->memory_with_index(), std::memory_order_acq_rel);
   if (entry->orphan) {
     --partition->orphans;
     Entry::Free(entry);
     return;
   }
   entry->fresh = false;
-  partition->Hide(entry);
-  // A record without a value (a deletion, an entry of an index) is of no use to a reader.
-  if (entry->absent || entry->value_size == 0 || entry->value_capacity > max_clean_value_ ||
-      CleanBudget() == 0) {
+  if (!entry->element) {
+    partition->Hide(entry);
+  }
+  // A record without a value (a deletion, an entry of an index) is of no use to a reader, if it is
+  // no element: those are read in ranges.
+  if (entry->absent || (entry->value_size == 0 && !entry->element) ||
+      entry->value_capacity > max_clean_value_ || !KeepsClean()) {
+    if (entry->element) {
+      partition->Hide(entry);
+    }
     partition->RemoveFromTable(entry);
     Entry::Free(entry);
     return;
   }
-  partition->clean_bytes += entry->memory();
+  partition->AddCleanBytes(entry, &instance);
+}
+
+void RecordCache::Evict(Partition* partition, InstanceState* instance) {
+  const size_t budget = clean_budget_.load(std::memory_order_relaxed) / instances_.size();
+  const size_t share = budget / subs_;
+  partition->Evict(share, budget, instance);
+  for (size_t i = 0;
+       i < subs_ && instance->clean_bytes.load(std::memory_order_relaxed) > budget; ++i) {
+    const auto number = static_cast<size_t>(instance - instances_.data());
+    const size_t sub = instance->trim_hand.fetch_add(1, std::memory_order_relaxed) % subs_;
+    Partition& other = partitions_[number * subs_ + sub];
+    if (&other != partition && other.mu.TryLock()) {
+      other.Evict(share, budget, instance);
+      other.mu.Unlock();
+    }
+  }
 }
 
 void RecordCache::SetCleanBytes(size_t bytes) {
@@ -620,7 +865,8 @@ void RecordCache::SetCleanBytes(size_t bytes) {
   for (size_t i = 0; i < partition_count_; ++i) {
     Partition& partition = partitions_[i];
     const MutexLock lock(&partition.mu);
-    partition.Evict(CleanBudget());
+    const size_t budget = bytes / instances_.size();
+    partition.Evict(budget / subs_, budget, &instances_[i / subs_]);
   }
 }
 

@@ -7,9 +7,13 @@
 // LevelDB's skiplist for each write; the log makes it safe.  What the engine has may stay as a copy
 // ("clean") that a byte budget and a clock hand evict.  Absent keys are remembered too.
 //
-// Elements of collections are read in ranges all the time: those of them that are fresh are in an
-// ordered index of their partition, and a range is read from it in parts.  Other fresh records are
-// only listed by slot, which is all that a walk over a slot needs.
+// Elements of collections are read in ranges all the time: all of them that are here, fresh or
+// clean, are in an ordered index of their partition, and a range is read from it in parts.  Of two
+// neighbours in it the cache may know that nothing is stored between them (a known gap): where all
+// gaps of a range are known, the engine need not be asked.  The gaps of a new collection are known
+// from the start, others become so when a walk over the engine has filled them in, and are lost
+// again when one of their ends is evicted.  Other fresh records are only listed by slot, which is
+// all that a walk over a slot needs.
 //
 // Partitions: each belongs to one instance and to some of its slots, and has a lock of its own.
 //
@@ -75,6 +79,25 @@ class RecordCache {
     std::string_view upper;
     bool from_end = false;
     size_t max_count = 1;
+    // Whether a shorter part will do, if it is one of which all is known.
+    bool known_first = true;
+  };
+  // What ReadElements() has found of a range, from its begin or its end on.
+  struct ElementPart {
+    FreshRun records = {};
+    Ticket ticket = {};  // As of the same moment.
+    // Whether nothing else is stored in this part.  Else the engine may have other records there.
+    bool known = false;
+    // Whether the range goes on: behind the part, at `edge`; or, if it was read from its end,
+    // before `edge`, where the part begins.
+    bool more = false;
+    std::string edge = {};
+  };
+  // A range of elements' keys that somebody has walked through, [low, high) or up to `high`.
+  struct ElementFill {
+    std::string_view low;
+    std::string_view high;
+    bool with_high = false;
   };
 
   // The fresh records of one instance on their way to the engine.  `ops` are sorted by key and
@@ -113,14 +136,22 @@ class RecordCache {
 
   // Whether [lower, upper) can hold nothing but elements, all of one generation.
   static bool IsElementRange(std::string_view lower, std::string_view upper);
-  // Fills `*run` with the fresh records that are wanted, fewer if they are large; at least one if
-  // there is any.  Returns whether there are more.  `*ticket` is as of the same moment.
+  // Reads the records that are wanted and here, fewer if they are large; at least one if there is
+  // any, or a part that is known to hold none.
   // REQUIRES: IsElementRange(lower, upper), and max_count > 0
-  bool FreshElements(uint16_t slot, const ElementRange& range, FreshRun* run, Ticket* ticket) const;
+  void ReadElements(uint16_t slot, const ElementRange& range, ElementPart* part) const;
+  // Remembers that a range holds just these records, unless it may have been changed since the
+  // ticket: what is here is newer.  The engine was opened for reading after the ticket was taken.
+  // REQUIRES: the records are in order, and within the range
+  void FillElements(uint16_t slot, const ElementFill& range, const FreshRun& records,
+                    const Ticket& ticket);
+  // Remembers that nothing is stored in [lower, upper).
+  // REQUIRES: IsElementRange(lower, upper); nothing is, nor was since the cache was made
+  void NoteEmpty(uint16_t slot, std::string_view lower, std::string_view upper);
   Ticket TicketOf(uint16_t slot) const;
 
-  // Forgets the slot's fresh records in [lower, upper), which nobody can see any more; the engine
-  // never gets them.  Returns false if some are perhaps being handed over just now, and stay.
+  // Forgets the slot's records in [lower, upper), which nobody can see any more; the engine never
+  // gets those that are fresh.  Returns false if some are perhaps being handed over just now, and stay.
   // REQUIRES: nobody adds to the range meanwhile
   bool DropFresh(uint16_t slot, std::string_view lower, std::string_view upper);
 
@@ -144,21 +175,31 @@ class RecordCache {
   struct Partition;
   struct alignas(64) InstanceState {
     std::atomic<size_t> fresh_bytes{0};
+    std::atomic<size_t> clean_bytes{0};
+    std::atomic<size_t> trim_hand{0};  // The partition that is looked at next, by its number there.
   };
 
   size_t PartitionOf(uint16_t slot) const;
   Partition& At(uint16_t slot) const;
   uint32_t HashOf(std::string_view key) const;
   InstanceState& InstanceFor(uint16_t slot) { return instances_[slot % instances_.size()]; }
-  size_t CleanBudget() const {
-    return clean_budget_.load(std::memory_order_relaxed) / partition_count_;
-  }
+  bool KeepsClean() const { return clean_budget_.load(std::memory_order_relaxed) > 0; }
+  // Lets go of clean records of the partition while its instance has more than its share, and if it
+  // has few itself, of those of others.
+  void Evict(Partition* partition, InstanceState* instance) KVS_NO_THREAD_SAFETY_ANALYSIS;
   bool HasOrphans(uint16_t slot) const;
-  bool DropFreshElements(uint16_t slot, std::string_view lower, std::string_view upper);
+  bool DropElements(uint16_t slot, std::string_view lower, std::string_view upper);
   bool DropListed(uint16_t slot, std::string_view lower, std::string_view upper);
   // Forgets a fresh entry that is not being handed over.
   void DropEntry(Partition* partition, Entry* entry) KVS_NO_THREAD_SAFETY_ANALYSIS;
   void FinishEntry(Partition* partition, Entry* entry, bool written) KVS_NO_THREAD_SAFETY_ANALYSIS;
+  // Adds a clean record; or, without content, an entry that only marks an end of a gap.
+  Entry* AddClean(Partition* partition, uint16_t slot, std::string_view key,
+                  std::optional<std::string_view> content, bool unknown)
+      KVS_NO_THREAD_SAFETY_ANALYSIS;
+  // Makes all gaps of a range known.
+  void Connect(Partition* partition, uint16_t slot, const ElementFill& range)
+      KVS_NO_THREAD_SAFETY_ANALYSIS;
 
   const size_t max_clean_value_;
   const uint64_t seed_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 
 #include "common/base/random.h"
 #include "common/base/thread.h"
@@ -174,7 +175,7 @@ std::string Element(std::string_view rest) {
   return key.append(rest);
 }
 
-TEST(RecordCacheTest, FreshElementsAreReadInPartsFromEitherEnd) {
+TEST(RecordCacheTest, ElementsAreReadInPartsFromEitherEnd) {
   RecordCache cache({.instance_count = 1});
   for (const char* rest : {"d", "b", "e", "a", "c"}) {
     cache.Apply(0, {false, Element(rest), rest});
@@ -183,16 +184,21 @@ TEST(RecordCacheTest, FreshElementsAreReadInPartsFromEitherEnd) {
   const std::string lower = Element("b");
   const std::string upper = Element("e");
   const auto read = [&](bool from_end, size_t max_count) {
-    FreshRun run;
-    RecordCache::Ticket ticket;
-    const bool more = cache.FreshElements(
-        0, {.lower = lower, .upper = upper, .from_end = from_end, .max_count = max_count}, &run,
-        &ticket);
+    RecordCache::ElementPart part;
+    cache.ReadElements(0,
+                       {.lower = lower,
+                        .upper = upper,
+                        .from_end = from_end,
+                        .max_count = max_count,
+                        .known_first = false},
+                       &part);
+    EXPECT_FALSE(part.known);
     std::string seen;
-    for (size_t i = 0; i < run.size(); ++i) {
-      seen += std::string(run[i].key.substr(kKeyPrefixSize)) + (run[i].value ? "" : "-");
+    for (size_t i = 0; i < part.records.size(); ++i) {
+      const FreshRecord record = part.records[i];
+      seen += std::string(record.key.substr(kKeyPrefixSize)) + (record.value ? "" : "-");
     }
-    return seen + (more ? "..." : "");
+    return seen + (part.more ? "..." : "");
   };
 
   EXPECT_EQ(read(false, 2), "bc-...");
@@ -202,7 +208,152 @@ TEST(RecordCacheTest, FreshElementsAreReadInPartsFromEitherEnd) {
   cache.Apply(0, {false, Element("b"), std::string(100'000, 'v')});
   EXPECT_EQ(read(false, 9), "b...");  // Large ones come alone.
   HandOverAll(&cache, 0);
-  EXPECT_EQ(read(false, 9), "");
+  EXPECT_EQ(read(false, 9), "d");  // The large one and the deleted one have gone.
+}
+
+// What ReadElements() tells of a range of slot 0: names, "-" behind those that are deleted, and
+// where it goes on; nothing if there may be more.
+std::optional<std::string> Known(RecordCache* cache, std::string_view from, std::string_view to,
+                                 bool from_end = false, size_t max_count = 100) {
+  const std::string lower = Element(from);
+  const std::string upper = Element(to);
+  RecordCache::ElementPart part;
+  cache->ReadElements(
+      0, {.lower = lower, .upper = upper, .from_end = from_end, .max_count = max_count}, &part);
+  if (!part.known) {
+    return std::nullopt;
+  }
+  std::string seen;
+  for (size_t i = 0; i < part.records.size(); ++i) {
+    const FreshRecord record = part.records[i];
+    seen += std::string(record.key.substr(kKeyPrefixSize)) + (record.value ? "" : "-");
+  }
+  return seen + (part.more ? ">" + part.edge.substr(kKeyPrefixSize) : "");
+}
+
+FreshRun RunOf(std::initializer_list<std::string_view> names) {
+  FreshRun run;
+  for (const std::string_view name : names) {
+    run.Add(Element(name), "v");
+  }
+  return run;
+}
+
+TEST(RecordCacheTest, TheGapsOfANewCollectionAreKnown) {
+  RecordCache cache({.instance_count = 1});
+  cache.NoteEmpty(0, Element("b"), Element("g"));
+  EXPECT_EQ(Known(&cache, "b", "g"), "b-");
+  EXPECT_EQ(Known(&cache, "c", "g"), "");
+  EXPECT_EQ(Known(&cache, "a", "g"), std::nullopt);
+  EXPECT_EQ(Show(&cache, 0, Element("c")), "absent");
+  EXPECT_EQ(Show(&cache, 0, Element("g")), "miss");
+  cache.Apply(0, {false, Element("c"), "v"});
+  cache.Apply(0, {false, Element("e"), "v"});
+  HandOverAll(&cache, 0);
+  EXPECT_EQ(Known(&cache, "b", "g"), "b-ce");
+  EXPECT_EQ(Known(&cache, "b", "z"), "b-ce>g");
+  EXPECT_EQ(Known(&cache, "b", "g", false, 2), "b-c>e");
+  EXPECT_EQ(Known(&cache, "b", "g", true, 1), "e>c" + std::string(1, '\0'));
+  EXPECT_EQ(Known(&cache, "d", "f", true), "e");
+  EXPECT_EQ(Known(&cache, "d", "z", true), std::nullopt);
+  cache.Apply(0, {true, Element("c"), ""});
+  EXPECT_EQ(Known(&cache, "b", "g"), "b-c-e");
+  HandOverAll(&cache, 0);
+  EXPECT_EQ(Known(&cache, "b", "g"), "b-e") << "the deleted one has joined the gaps beside it";
+  EXPECT_EQ(Known(&cache, "c", "e"), "");
+}
+
+TEST(RecordCacheTest, WhatIsFilledInIsKnownAsFarAsItWent) {
+  RecordCache cache({.instance_count = 1});
+  const RecordCache::Ticket ticket = cache.TicketOf(0);
+  cache.FillElements(0, {.low = Element("b"), .high = Element("f"), .with_high = true},
+                     RunOf({"c", "f"}), ticket);
+  EXPECT_EQ(Known(&cache, "b", "f"), "b-c");
+  EXPECT_EQ(Known(&cache, "b", "z"), "b-cf>f" + std::string(1, '\0'));
+  cache.FillElements(0, {.low = Element("f") + '\0', .high = Element("m")}, RunOf({"h"}), ticket);
+  EXPECT_EQ(Known(&cache, "b", "m"), "b-cfh");
+  EXPECT_EQ(Known(&cache, "e", "z"), "fh>m");
+  EXPECT_EQ(Show(&cache, 0, Element("m")), "miss");
+  cache.Fill(0, Element("m"), "v", ticket);
+  EXPECT_EQ(Known(&cache, "e", "m" + std::string(1, '\0')), "fhm");
+  // What is here is newer than what the engine said.
+  cache.Apply(0, {true, Element("c"), ""});
+  cache.FillElements(0, {.low = Element("a"), .high = Element("d")}, RunOf({"b", "c"}), ticket);
+  EXPECT_EQ(Known(&cache, "a", "d"), "a-b-c-");
+}
+
+TEST(RecordCacheTest, NothingIsFilledInThatAHandOverMayHaveChanged) {
+  RecordCache cache({.instance_count = 1});
+  const RecordCache::Ticket ticket = cache.TicketOf(0);
+  cache.Apply(0, {true, Element("c"), ""});
+  HandOverAll(&cache, 0);
+  cache.FillElements(0, {.low = Element("a"), .high = Element("d")}, RunOf({"c"}), ticket);
+  EXPECT_EQ(Known(&cache, "a", "d"), std::nullopt);
+  EXPECT_EQ(Show(&cache, 0, Element("c")), "miss");
+}
+
+TEST(RecordCacheTest, WhatIsEvictedOrTooLargeLeavesItsGapsUnknown) {
+  constexpr size_t kBudget = size_t{16} << 10;
+  RecordCache cache({.instance_count = 1, .clean_bytes = kBudget, .max_clean_value = 10});
+  const RecordCache::Ticket ticket = cache.TicketOf(0);
+  FreshRun run = RunOf({"b"});
+  run.Add(Element("c"), std::string(11, 'v'));
+  run.Add(Element("d"), "v");
+  cache.FillElements(0, {.low = Element("a"), .high = Element("f")}, run, ticket);
+  EXPECT_EQ(Known(&cache, "a", "f"), "a-b>c");
+  EXPECT_EQ(Known(&cache, "d", "f"), "d");
+  EXPECT_EQ(Show(&cache, 0, Element("c")), "miss");
+  cache.NoteEmpty(0, Element("k"), Element("l"));
+  for (int i = 0; i < 1000; ++i) {
+    cache.Apply(0, {false, Element("k" + std::to_string(1000 + i)), "v"});
+  }
+  EXPECT_EQ(Known(&cache, "k", "l", false, 3), "k-k1000k1001>k1002");
+  HandOverAll(&cache, 0);
+  EXPECT_LE(cache.stats().clean_bytes, kBudget);
+  std::string found;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string name = "k" + std::to_string(1000 + i);
+    const std::string shown = Show(&cache, 0, Element(name));
+    ASSERT_TRUE(shown == "v" || shown == "miss") << shown;
+  }
+}
+
+TEST(RecordCacheTest, OnePartitionMayHaveWhatTheOthersDoNotUse) {
+  constexpr size_t kBudget = size_t{1} << 20;
+  RecordCache cache({.instance_count = 1, .clean_bytes = kBudget});
+  for (int i = 0; i < 3000; ++i) {
+    cache.Apply(0, {false, Element(std::to_string(1000 + i)), "v"});
+  }
+  HandOverAll(&cache, 0);
+  EXPECT_EQ(cache.stats().evicted, 0U);
+  // Others take back what is theirs.
+  for (uint16_t slot = 1; slot < 128; ++slot) {
+    for (int i = 0; i < 100; ++i) {
+      const std::string key = std::to_string(slot) + ":" + std::to_string(i);
+      std::string value;
+      RecordCache::Ticket ticket;
+      ASSERT_EQ(cache.Get(slot, key, &value, &ticket), RecordCache::Found::kMiss);
+      cache.Fill(slot, key, std::string(20, 'v'), ticket);
+    }
+  }
+  EXPECT_LE(cache.stats().clean_bytes, kBudget);
+  EXPECT_GT(cache.stats().clean_bytes, kBudget / 2);
+}
+
+TEST(RecordCacheTest, DroppedElementsLeaveNoKnownGap) {
+  RecordCache cache({.instance_count = 1});
+  cache.NoteEmpty(0, Element("a"), Element("c"));
+  cache.NoteEmpty(0, Element("c"), Element("e"));
+  for (const char* name : {"b", "cx", "d"}) {
+    cache.Apply(0, {false, Element(name), "v"});
+  }
+  HandOverAll(&cache, 0);
+  cache.Apply(0, {false, Element("cy"), "v"});
+  ASSERT_TRUE(cache.DropFresh(0, Element("c"), Element("e")));
+  EXPECT_EQ(Known(&cache, "a", "c"), "a-b");
+  EXPECT_EQ(Known(&cache, "cx", "e"), std::nullopt);
+  EXPECT_EQ(cache.stats().clean_bytes > 0, true);
+  EXPECT_EQ(Show(&cache, 0, Element("d")), "miss");
 }
 
 TEST(RecordCacheTest, ATicketChangesWhenRecordsLeaveTheFreshOnes) {

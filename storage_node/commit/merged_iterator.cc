@@ -6,51 +6,51 @@
 #include "common/base/check.h"
 
 namespace kvs {
+namespace {
+
+// A longer walk is not likely to come again soon, or has other costs.
+constexpr size_t kMostFilled = 1024;
+// So many go into the cache at once, so that its lock is not held for long.
+constexpr size_t kFillAtOnce = 64;
+constexpr size_t kFillBytes = size_t{64} << 10;
+
+}  // namespace
 
 MergedIterator::MergedIterator(FreshRun fresh, std::unique_ptr<EngineIterator> engine)
-    : elements_(),
-      engine_(std::move(engine)),
-      window_(std::move(fresh)),
-      has_first_(true),
-      has_last_(true) {}
+    : elements_(), engine_(std::move(engine)), has_first_(true), has_last_(true) {
+  window_ = std::move(fresh);
+}
 
-MergedIterator::MergedIterator(const Elements& elements, RecordCache::Ticket ticket,
-                               std::unique_ptr<EngineIterator> engine)
-    : elements_(elements),
-      engine_(std::move(engine)),
-      ticket_(ticket),
-      window_size_(elements.first_window) {}
+MergedIterator::MergedIterator(const Elements& elements)
+    : elements_(elements), window_size_(elements.first_window) {}
 
-Result<std::unique_ptr<MergedIterator>> MergedIterator::Open(const Elements& elements) {
-  const RecordCache::Ticket ticket = elements.cache->TicketOf(elements.slot);
-  KVS_ASSIGN_OR_RETURN(std::unique_ptr<EngineIterator> engine,
-                       elements.engine->NewIterator({.range = elements.range}));
-  return std::unique_ptr<MergedIterator>(new MergedIterator(elements, ticket, std::move(engine)));
+MergedIterator::~MergedIterator() {
+  EndFill();
 }
 
 void MergedIterator::Seek(std::string_view target) {
+  EndFill();
   backward_ = false;
+  engine_placed_ = false;
   if (!ShowsFrom(target)) {
-    const EngineRange& range = elements_.range;
     window_size_ = elements_.first_window;
-    (void)FetchFrom(std::string(
-        std::clamp(target, std::string_view(range.lower), std::string_view(range.upper))));
+    FetchFrom(Clamp(target));
   }
   index_ = static_cast<ptrdiff_t>(window_.CountBefore(target));
-  SeekEngine(target);
+  PlaceEngine(target);
   SettleForward();
 }
 
 void MergedIterator::SeekBefore(std::string_view target) {
+  EndFill();
   backward_ = true;
+  engine_placed_ = false;
   if (!ShowsBefore(target)) {
-    const EngineRange& range = elements_.range;
     window_size_ = elements_.first_window;
-    (void)FetchBefore(std::string(
-        std::clamp(target, std::string_view(range.lower), std::string_view(range.upper))));
+    FetchBefore(Clamp(target));
   }
   index_ = static_cast<ptrdiff_t>(window_.CountBefore(target)) - 1;
-  SeekEngineBefore(target);
+  PlaceEngineBefore(target);
   SettleBackward();
 }
 
@@ -74,7 +74,7 @@ void MergedIterator::Next() {
     Seek(target);
     return;
   }
-  if (from_fresh_) {
+  if (from_window_) {
     ++index_;
   } else {
     engine_->Next();
@@ -89,7 +89,7 @@ void MergedIterator::Prev() {
     SeekBefore(std::string(key()));
     return;
   }
-  if (from_fresh_) {
+  if (from_window_) {
     --index_;
   } else {
     engine_->Prev();
@@ -117,24 +117,35 @@ void MergedIterator::SettleForward() {
   while (failure_.ok()) {
     if (index_ == static_cast<ptrdiff_t>(window_.size())) {
       if (!has_last_ && (!engine_valid_ || engine_key_ >= high_)) {
-        if (FetchFrom(std::move(high_))) {
-          SeekEngine(low_);
-        }
+        FetchFrom(std::move(high_));
+        PlaceEngine(low_);
         index_ = 0;
         continue;
       }
-      from_fresh_ = false;
+      from_window_ = false;
       valid_ = engine_valid_;
+      if (valid_) {
+        NoteForFill(engine_key_, engine_->value());
+      } else {
+        EndFill(elements_.range.upper);
+      }
       return;
     }
     const FreshRecord record = window_[static_cast<size_t>(index_)];
     const int order = engine_valid_ ? engine_key_.compare(record.key) : 1;
+    if (order < 0) {
+      NoteForFill(engine_key_, engine_->value());
+      from_window_ = false;
+      valid_ = true;
+      return;
+    }
     if (order == 0) {
       engine_->Next();  // Hidden by the newer change.
       LoadEngine();
     }
-    if (order < 0 || record.value.has_value()) {
-      from_fresh_ = order >= 0;
+    NoteForFill(record.key, record.value);
+    if (record.value.has_value()) {
+      from_window_ = true;
       valid_ = true;
       return;
     }
@@ -147,24 +158,35 @@ void MergedIterator::SettleBackward() {
   while (failure_.ok()) {
     if (index_ < 0) {
       if (!has_first_ && (!engine_valid_ || engine_key_ < low_)) {
-        if (FetchBefore(std::move(low_))) {
-          SeekEngineBefore(high_);
-        }
+        FetchBefore(std::move(low_));
+        PlaceEngineBefore(high_);
         index_ = static_cast<ptrdiff_t>(window_.size()) - 1;
         continue;
       }
-      from_fresh_ = false;
+      from_window_ = false;
       valid_ = engine_valid_;
+      if (valid_) {
+        NoteForFill(engine_key_, engine_->value());
+      } else {
+        EndFill(elements_.range.lower);
+      }
       return;
     }
     const FreshRecord record = window_[static_cast<size_t>(index_)];
     const int order = engine_valid_ ? engine_key_.compare(record.key) : -1;
+    if (order > 0) {
+      NoteForFill(engine_key_, engine_->value());
+      from_window_ = false;
+      valid_ = true;
+      return;
+    }
     if (order == 0) {
       engine_->Prev();
       LoadEngine();
     }
-    if (order > 0 || record.value.has_value()) {
-      from_fresh_ = order <= 0;
+    NoteForFill(record.key, record.value);
+    if (record.value.has_value()) {
+      from_window_ = true;
       valid_ = true;
       return;
     }
@@ -173,43 +195,43 @@ void MergedIterator::SettleBackward() {
   valid_ = false;
 }
 
-bool MergedIterator::FetchFrom(std::string low) {
+void MergedIterator::FetchFrom(std::string low) {
   const EngineRange& range = elements_.range;
   low_ = std::move(low);
-  bool more = false;
-  const bool reopened =
-      Fetch({.lower = low_, .upper = range.upper, .max_count = NextWindow()}, &more);
+  Fetch({.lower = low_, .upper = range.upper, .max_count = NextWindow()});
   has_first_ = low_ == range.lower;
-  has_last_ = !more;
-  high_ = range.upper;
-  if (more) {
-    high_ = window_.key(window_.size() - 1);
-    high_.push_back('\0');
-  }
-  return reopened;
+  has_last_ = !part_.more;
+  high_ = part_.more ? part_.edge : range.upper;
 }
 
-bool MergedIterator::FetchBefore(std::string high) {
+void MergedIterator::FetchBefore(std::string high) {
   const EngineRange& range = elements_.range;
   high_ = std::move(high);
-  bool more = false;
-  const bool reopened = Fetch(
-      {.lower = range.lower, .upper = high_, .from_end = true, .max_count = NextWindow()}, &more);
-  has_first_ = !more;
+  Fetch({.lower = range.lower, .upper = high_, .from_end = true, .max_count = NextWindow()});
+  has_first_ = !part_.more;
   has_last_ = high_ == range.upper;
-  low_ = more ? std::string(window_.key(0)) : range.lower;
-  return reopened;
+  low_ = part_.more ? part_.edge : range.lower;
 }
 
-bool MergedIterator::Fetch(const RecordCache::ElementRange& range, bool* more) {
-  RecordCache::Ticket ticket;
-  *more = elements_.cache->FreshElements(elements_.slot, range, &window_, &ticket);
-  if (ticket == ticket_) {
-    return false;
+void MergedIterator::Fetch(RecordCache::ElementRange range) {
+  elements_.cache->ReadElements(elements_.slot, range, &part_);
+  if (part_.known) {
+    EndFill(backward_ ? high_ : low_);
+    engine_placed_ = false;
+    engine_valid_ = false;
+    return;
   }
-  ticket_ = ticket;
-  ReopenEngine();
-  return true;
+  if (engine_ == nullptr) {
+    ticket_ = part_.ticket;
+    OpenEngine();
+    range.known_first = false;
+    elements_.cache->ReadElements(elements_.slot, range, &part_);
+  }
+  if (!(part_.ticket == ticket_)) {
+    EndFill(backward_ ? high_ : low_);
+    ticket_ = part_.ticket;
+    OpenEngine();
+  }
 }
 
 size_t MergedIterator::NextWindow() {
@@ -224,8 +246,14 @@ bool MergedIterator::ShowsBefore(std::string_view key) const {
   return (has_first_ || low_ < key) && (has_last_ || key <= high_);
 }
 
-void MergedIterator::ReopenEngine() {
-  if (failure_.ok()) {
+std::string MergedIterator::Clamp(std::string_view target) const {
+  const EngineRange& range = elements_.range;
+  return std::string(
+      std::clamp(target, std::string_view(range.lower), std::string_view(range.upper)));
+}
+
+void MergedIterator::OpenEngine() {
+  if (failure_.ok() && engine_ != nullptr) {
     failure_ = engine_->status();
   }
   Result<std::unique_ptr<EngineIterator>> engine =
@@ -235,15 +263,25 @@ void MergedIterator::ReopenEngine() {
   } else {
     failure_ = engine.status();
   }
+  engine_placed_ = false;
   engine_valid_ = false;
 }
 
-void MergedIterator::SeekEngine(std::string_view target) {
+void MergedIterator::PlaceEngine(std::string_view target) {
+  if (engine_placed_ || part_.known || !failure_.ok()) {
+    return;
+  }
+  engine_placed_ = true;
   engine_->Seek(target);
   LoadEngine();
+  BeginFill(target);
 }
 
-void MergedIterator::SeekEngineBefore(std::string_view target) {
+void MergedIterator::PlaceEngineBefore(std::string_view target) {
+  if (engine_placed_ || part_.known || !failure_.ok()) {
+    return;
+  }
+  engine_placed_ = true;
   engine_->Seek(target);
   if (engine_->Valid()) {
     engine_->Prev();
@@ -254,6 +292,7 @@ void MergedIterator::SeekEngineBefore(std::string_view target) {
   if (engine_valid_ && engine_key_ >= target) {
     engine_valid_ = false;  // The first step has failed, and status() says so.
   }
+  BeginFill(target);
 }
 
 void MergedIterator::LoadEngine() {
@@ -261,6 +300,51 @@ void MergedIterator::LoadEngine() {
   if (engine_valid_) {
     engine_key_ = engine_->key();
   }
+}
+
+void MergedIterator::BeginFill(std::string_view edge) {
+  if (elements_.cache == nullptr || filled_ >= kMostFilled) {
+    return;
+  }
+  fills_ = true;
+  fill_edge_ = Clamp(edge);
+}
+
+void MergedIterator::NoteForFill(std::string_view key, std::optional<std::string_view> value) {
+  if (!fills_) {
+    return;
+  }
+  fill_.Add(key, value);
+  ++filled_;
+  if (fill_.size() < kFillAtOnce && fill_.byte_count() < kFillBytes) {
+    return;
+  }
+  std::string edge(key);
+  EndFill();
+  if (!backward_) {
+    edge.push_back('\0');
+  }
+  BeginFill(edge);
+}
+
+void MergedIterator::EndFill(std::optional<std::string_view> edge) {
+  if (!std::exchange(fills_, false)) {
+    return;
+  }
+  // An engine that cannot read a record has perhaps passed others.
+  if (failure_.ok() && engine_->status().ok() && (edge.has_value() || !fill_.empty())) {
+    RecordCache::ElementFill range;
+    if (!backward_) {
+      const std::string_view end = edge.has_value() ? *edge : fill_.key(fill_.size() - 1);
+      range = {.low = fill_edge_, .high = end, .with_high = !edge.has_value()};
+    } else {
+      fill_.Reverse();
+      const std::string_view begin = edge.has_value() ? *edge : fill_.key(0);
+      range = {.low = begin, .high = fill_edge_};
+    }
+    elements_.cache->FillElements(elements_.slot, range, fill_, ticket_);
+  }
+  fill_.Clear();
 }
 
 }  // namespace kvs

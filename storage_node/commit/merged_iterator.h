@@ -1,15 +1,19 @@
-// MergedIterator: walks a range of engine keys with the cache's fresh records merged in.
+// MergedIterator: walks a range of engine keys as the cache and the engine together have them.
 //
-// A fresh record hides the engine's record of that key, and if it is a deletion it is not shown. Of
-// a range of elements the fresh records are read in windows, as the walk gets there; of any other
-// range all are copied at first.
+// A record of the cache hides the engine's record of that key, and if it is a deletion it is not
+// shown.  Of a range of elements the cache's records are read in windows, as the walk gets there;
+// of any other range all that are fresh are copied at first.
+//
+// Where the cache knows all that is stored, the engine is not asked; it is opened by the first
+// window of which that is not so.  What the walk then reads there fills the cache.
 //
 // A record leaves the fresh ones when a hand-over has brought it to the engine, at any time.  It is
 // not missed, because each window is read before the engine's iterator is opened, or else while no
 // hand-over has ended since: what is not in the window is then in the engine as the iterator sees
 // it.  The cache's ticket tells; if it has changed, the engine is opened again and the walk goes on
 // at the same key.  The old iterator lives until the new one is open, so the engine cannot be
-// reopened in between and lose records that it had.
+// reopened in between and lose records that it had; and the first one is opened before the window
+// is read that needs it.
 //
 // Whoever holds the stripe of a collection sees exactly its records.  Without it, a record that
 // does not change during the walk is seen once.
@@ -22,6 +26,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,20 +39,20 @@ namespace kvs {
 class MergedIterator {
  public:
   struct Elements {
-    const RecordCache* cache = nullptr;
+    RecordCache* cache = nullptr;
     Engine* engine = nullptr;
     uint16_t slot = 0;
     EngineRange range = {};
-    // Fresh records in the first window of a walk; each next one has twice as many.
+    // The cache's records in the first window of a walk; each next one has twice as many.
     size_t first_window = 32;
     size_t max_window = 128;
   };
 
   // Shows `fresh` before `engine`, both of one range.
   MergedIterator(FreshRun fresh, std::unique_ptr<EngineIterator> engine);
-  // Reads fresh records in windows.  REQUIRES: RecordCache::IsElementRange(range)
-  //   kUnavailable: the engine is being reopened
-  static Result<std::unique_ptr<MergedIterator>> Open(const Elements& elements);
+  // Reads the cache in windows.  REQUIRES: RecordCache::IsElementRange(range)
+  explicit MergedIterator(const Elements& elements);
+  ~MergedIterator();
 
   bool Valid() const { return valid_; }
   void SeekToFirst() { Seek(elements_.range.lower); }
@@ -61,55 +66,69 @@ class MergedIterator {
   void Next();
   void Prev();
   std::string_view key() const {
-    return from_fresh_ ? window_.key(static_cast<size_t>(index_)) : engine_key_;
+    return from_window_ ? window_.key(static_cast<size_t>(index_)) : engine_key_;
   }
   std::string_view value() const {
-    return from_fresh_ ? *window_[static_cast<size_t>(index_)].value : engine_->value();
+    return from_window_ ? *window_[static_cast<size_t>(index_)].value : engine_->value();
   }
   // Not OK if the walk has stopped before the end, or has skipped what cannot be read.
-  Status status() const { return failure_.ok() ? engine_->status() : failure_; }
+  //   kUnavailable: the engine is being reopened
+  Status status() const {
+    return failure_.ok() && engine_ != nullptr ? engine_->status() : failure_;
+  }
   // Sets the first and the last key of the range; false if there is none.  Moves the iterator.
   bool FindBounds(std::string* first, std::string* last);
 
  private:
-  MergedIterator(const Elements& elements, RecordCache::Ticket ticket,
-                 std::unique_ptr<EngineIterator> engine);
-
   // Settle on the nearer front in their direction, skipping what is deleted or hidden.
   void SettleForward();
   void SettleBackward();
-  // Take the window that begins with `low`, or ends before `high`.  They return whether the
-  // engine's iterator is a new one, which stands nowhere.
-  bool FetchFrom(std::string low);
-  bool FetchBefore(std::string high);
-  bool Fetch(const RecordCache::ElementRange& range, bool* more);
-  // Whether the window tells of the fresh records next to the key.
+  // Take the window that begins with `low`, or ends before `high`.  The engine then has to be
+  // placed, unless it stands where the window before has ended.
+  void FetchFrom(std::string low);
+  void FetchBefore(std::string high);
+  void Fetch(RecordCache::ElementRange range);
+  // Whether the window tells of the cache's records next to the key.
   bool ShowsFrom(std::string_view key) const;
   bool ShowsBefore(std::string_view key) const;
+  std::string Clamp(std::string_view target) const;
   size_t NextWindow();
 
-  void ReopenEngine();
-  void SeekEngine(std::string_view target);
-  void SeekEngineBefore(std::string_view target);
+  void OpenEngine();
+  void PlaceEngine(std::string_view target);
+  void PlaceEngineBefore(std::string_view target);
   void LoadEngine();
 
+  // What the walk passes is noted while the engine takes part, in the order of the walk.
+  void BeginFill(std::string_view edge);
+  void NoteForFill(std::string_view key, std::optional<std::string_view> value);
+  // Gives to the cache what was noted: up to the last record or, with `edge`, up to there.
+  void EndFill(std::optional<std::string_view> edge = std::nullopt);
+
   const Elements elements_;  // Without a cache: all fresh records are in the window.
-  std::unique_ptr<EngineIterator> engine_;
-  RecordCache::Ticket ticket_;  // As of a moment before engine_ was opened.
+  std::unique_ptr<EngineIterator> engine_;  // Nothing until it is needed.
+  RecordCache::Ticket ticket_;              // As of a moment before engine_ was opened.
+  bool engine_placed_ = false;              // It stands where the window needs it.
   bool engine_valid_ = false;
   std::string_view engine_key_;
 
-  // The fresh records in [low_, high_).
-  FreshRun window_;
+  // The cache's records in [low_, high_).
+  RecordCache::ElementPart part_;
+  FreshRun& window_ = part_.records;
   std::string low_;
   std::string high_;
-  bool has_first_ = false;  // No fresh record of the range stands before the window,
+  bool has_first_ = false;  // Nothing of the range stands before the window in the cache,
   bool has_last_ = false;   // ...or behind it.
   size_t window_size_ = 0;
   ptrdiff_t index_ = 0;  // In the window; at its end or before its begin when it is used up.
 
+  FreshRun fill_;
+  std::string fill_edge_;  // Where the walk began; in its direction.
+  bool fills_ = false;
+  size_t filled_ = 0;
+
   bool backward_ = false;
-  bool from_fresh_ = false;
+  bool from_window_ = false;
   bool valid_ = false;
   Status failure_;
 };

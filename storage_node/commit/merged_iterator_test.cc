@@ -55,15 +55,16 @@ class Fixture {
   }
   std::unique_ptr<MergedIterator> Open(uint16_t slot, const EngineRange& range, size_t first,
                                        size_t max) {
-    return *MergedIterator::Open({.cache = &cache,
-                                  .engine = &engine,
-                                  .slot = slot,
-                                  .range = range,
-                                  .first_window = first,
-                                  .max_window = max});
+    return std::make_unique<MergedIterator>(MergedIterator::Elements{.cache = &cache,
+                                                                     .engine = &engine,
+                                                                     .slot = slot,
+                                                                     .range = range,
+                                                                     .first_window = first,
+                                                                     .max_window = max});
   }
 
-  RecordCache cache{{.instance_count = 1, .clean_bytes = size_t{16} << 10}};
+  RecordCache cache{
+      {.instance_count = 1, .clean_bytes = size_t{16} << 10, .max_clean_value = 400}};
   MemoryEngine engine;
 
  private:
@@ -155,6 +156,107 @@ TEST(MergedIteratorTest, AnEngineThatCannotBeOpenedAgainEndsTheWalk) {
   EXPECT_EQ(it->status().code(), Code::kUnavailable);
 }
 
+TEST(MergedIteratorTest, WhereAllIsKnownTheEngineIsNotAsked) {
+  Fixture f;
+  const std::string prefix = ElementsOf(0, 1, 7);
+  f.cache.NoteEmpty(0, prefix, PrefixEnd(prefix));
+  Model model;
+  for (char c = 'a'; c <= 'h'; ++c) {
+    model[prefix + c] = "v";
+    f.Put(0, prefix + c, "v");
+  }
+  f.HandOver();
+  f.Delete(0, prefix + 'd');
+  model.erase(prefix + 'd');
+  f.HandOver();
+  ASSERT_TRUE(f.engine.Close().ok());
+  const auto it = f.Open(0, RangeOf(prefix), 2, 3);
+  EXPECT_EQ(Walk(it.get()), model);
+  it->SeekToLast();
+  EXPECT_EQ(it->key(), prefix + 'h');
+  it->SeekBefore(prefix + 'e');
+  EXPECT_EQ(it->key(), prefix + 'c');
+}
+
+TEST(MergedIteratorTest, WhatAWalkHasReadIsKnownToTheNext) {
+  for (const bool backward : {false, true}) {
+    Fixture f;
+    const std::string prefix = ElementsOf(0, 1, 7);
+    Model model;
+    std::vector<EngineOp> ops;
+    for (char c = 'a'; c <= 'h'; ++c) {
+      model[prefix + c] = "v";
+    }
+    for (const auto& [key, value] : model) {
+      ops.push_back({false, key, value});
+    }
+    ASSERT_TRUE(f.engine.Apply(ops, 1).ok());
+    f.Put(0, prefix + 'x', "v");
+    model[prefix + 'x'] = "v";
+    f.Delete(0, prefix + 'c');
+    model.erase(prefix + 'c');
+    const EngineRange range = {prefix + 'a', prefix + 'y'};
+    if (backward) {
+      const auto it = f.Open(0, range, 2, 3);
+      for (it->SeekToLast(); it->Valid();) {
+        it->Prev();
+      }
+    } else {
+      EXPECT_EQ(Walk(f.Open(0, range, 2, 3).get()), model);
+    }
+    // A walk that ends early, too.
+    const std::string other = ElementsOf(0, 1, 8);
+    const Model others = {{other + 'a', "1"}, {other + 'b', "2"}, {other + 'c', "3"}};
+    ops.clear();
+    for (const auto& [key, value] : others) {
+      ops.push_back({false, key, value});
+    }
+    ASSERT_TRUE(f.engine.Apply(ops, 2).ok());
+    {
+      const auto it = f.Open(0, RangeOf(other), 1, 1);
+      backward ? it->SeekToLast() : it->SeekToFirst();
+      backward ? it->Prev() : it->Next();
+    }
+    ASSERT_TRUE(f.engine.Close().ok());
+    EXPECT_EQ(Walk(f.Open(0, range, 2, 3).get()), model);
+    const auto it = f.Open(0, RangeOf(other), 4, 4);
+    if (backward) {
+      it->SeekToLast();
+      EXPECT_EQ(it->value(), "3");
+      it->Prev();
+    } else {
+      it->SeekToFirst();
+      EXPECT_EQ(it->value(), "1");
+      it->Next();
+    }
+    EXPECT_EQ(it->value(), "2");
+    backward ? it->Prev() : it->Next();
+    EXPECT_FALSE(it->Valid());
+    EXPECT_EQ(it->status().code(), Code::kUnavailable);
+  }
+}
+
+TEST(MergedIteratorTest, WhatIsTooLargeForTheCacheIsReadFromTheEngineAgain) {
+  Fixture f;
+  const std::string prefix = ElementsOf(0, 1, 7);
+  const std::string large(20'000, 'v');
+  const Model model = {
+      {prefix + 'a', "v"}, {prefix + 'b', large}, {prefix + 'c', "v"}, {prefix + 'd', large}};
+  std::vector<EngineOp> ops;
+  for (const auto& [key, value] : model) {
+    ops.push_back({false, key, value});
+  }
+  ASSERT_TRUE(f.engine.Apply(ops, 1).ok());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Walk(f.Open(0, RangeOf(prefix), 2, 3).get()), model);
+    const auto it = f.Open(0, {prefix + 'b', prefix + 'd'}, 2, 3);
+    it->SeekToLast();
+    EXPECT_EQ(it->key(), prefix + 'c');
+    it->Prev();
+    EXPECT_EQ(it->key(), prefix + 'b');
+  }
+}
+
 TEST(MergedIteratorTest, LongRunsOfDeletionsAreReadOnce) {
   Fixture f;
   const std::string prefix = ElementsOf(0, 1, 7);
@@ -182,7 +284,12 @@ TEST(MergedIteratorTest, LongRunsOfDeletionsAreReadOnce) {
 // begin, fail and end, against a map.
 class RandomWalks {
  public:
-  explicit RandomWalks(uint64_t seed) : random_(seed) {}
+  explicit RandomWalks(uint64_t seed) : random_(seed) {
+    for (uint64_t version = 1; version <= 2; ++version) {
+      const std::string prefix = ElementsOf(0, 1, version);
+      f_.cache.NoteEmpty(0, prefix, PrefixEnd(prefix));
+    }
+  }
   ~RandomWalks() {
     if (under_way_) {
       f_.End(false);
@@ -250,7 +357,7 @@ class RandomWalks {
         return;
       default:
         if (locked.empty() || !key.starts_with(locked)) {
-          std::string value(random_.Uniform(80), 'v');
+          std::string value(random_.Uniform(random_.OneIn(20) ? 600 : 80), 'v');
           value += std::to_string(++count_);
           f_.Put(slot, key, value);
           model_[key] = value;

@@ -228,7 +228,8 @@ Status Store::Get(uint16_t slot, std::string_view engine_key, std::string* value
 Result<std::unique_ptr<MergedIterator>> Store::NewIterator(uint16_t slot, const std::string& lower,
                                                            const std::string& upper) const {
   if (RecordCache::IsElementRange(lower, upper)) {
-    return MergedIterator::Open({.cache = cache_.get(),
+    return std::make_unique<MergedIterator>(
+        MergedIterator::Elements{.cache = cache_.get(),
                                  .engine = engines_->ForSlot(slot),
                                  .slot = slot,
                                  .range = {lower, upper}});

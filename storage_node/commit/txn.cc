@@ -232,7 +232,10 @@ SlotDelta& Txn::Delta(uint16_t slot) {
 
 uint64_t Txn::NewVersion(uint16_t slot) {
   SlotDelta& delta = Delta(slot);
-  return store_->slots().next_version(slot) + delta.versions++;
+  const uint64_t version = store_->slots().next_version(slot) + delta.versions++;
+  const std::string prefix = ElementPrefix(slot, store_->slots().generation(slot), version);
+  store_->cache().NoteEmpty(slot, prefix, PrefixEnd(prefix));
+  return version;
 }
 
 void Txn::Save() {

@@ -220,7 +220,7 @@ Status Collection::Start(const std::string& lower, const std::string& upper,
   KVS_ASSIGN_OR_RETURN(walk->records_, txn_->NewElementIterator(entry_.slot, lower, upper));
   walk->backward_ ? walk->records_->SeekToLast() : walk->records_->SeekToFirst();
   walk->Load();
-  return Status::Ok();
+  return walk->status();
 }
 
 Result<ElementWalk> Collection::WalkPacked(std::string_view lower, std::string_view upper,

@@ -231,10 +231,9 @@ class LargeTest : public testing::Test {
     }
     return end - start;
   }
-  // The most that the median of `times` is of that of `others`.
-  static int64_t Median(std::vector<int64_t> times) {
-    std::sort(times.begin(), times.end());
-    return times[times.size() / 2];
+  // The time of a round in which nothing else had the processor.
+  static int64_t Least(const std::vector<int64_t>& times) {
+    return *std::min_element(times.begin(), times.end());
   }
   void CompareCommands(const Words& options);
   void CheckFiles() {
@@ -257,7 +256,7 @@ void LargeTest::CompareCommands(const Words& options) {
   const auto small = static_cast<uint64_t>(Loops(kSmall, 300));
   const auto large = static_cast<uint64_t>(Loops(400'000, 12'000));
   const auto at_once = static_cast<uint64_t>(Loops(50, 20));
-  const int rounds = Loops(7, 3);
+  const int rounds = Loops(7, 5);
   Start(options);
   for (const Kind& kind : Kinds()) {
     SCOPED_TRACE(kind.name);
@@ -269,8 +268,8 @@ void LargeTest::CompareCommands(const Words& options) {
         times[0].push_back(Micros(command, "small", small, at_once));
         times[1].push_back(Micros(command, "large", large, at_once));
       }
-      const int64_t small_time = std::max<int64_t>(Median(times[0]), 1);
-      const int64_t large_time = Median(times[1]);
+      const int64_t small_time = std::max<int64_t>(Least(times[0]), 1);
+      const int64_t large_time = Least(times[1]);
       std::string name;
       for (const std::string& word : command("", 1)) {
         name += word + " ";
@@ -344,11 +343,11 @@ TEST_F(LargeTest, ALargeCollectionGoesAtOnceAndIsSweptLater) {
     Connect();
     EXPECT_EQ(client_.Do({"dbsize"})->integer, 0);
   }
-  const int64_t small_time = std::max<int64_t>(Median(small_times), 1);
+  const int64_t small_time = std::max<int64_t>(Least(small_times), 1);
   for (const auto& [way, way_times] : times) {
-    EXPECT_LE(Median(way_times), kMostTimes * small_time) << way;
+    EXPECT_LE(Least(way_times), kMostTimes * small_time) << way;
     std::printf("%-20s %lld us, of a small one %lld us\n", way.c_str(),
-                static_cast<long long>(Median(way_times)), static_cast<long long>(small_time));
+                static_cast<long long>(Least(way_times)), static_cast<long long>(small_time));
   }
   // Whatever is left belongs to nobody, and goes, but for the ends of some of it.
   const bool is_clean = WaitUntil(120'000, [&] {
@@ -446,7 +445,7 @@ TEST_F(LargeTest, AQueueStaysAsFastAsItWas) {
         times.push_back(
             Micros([&](const std::string&, uint64_t) { return words; }, "q", kSmall, kAtOnce));
       }
-      return std::max<int64_t>(Median(times), 1);
+      return std::max<int64_t>(Least(times), 1);
     };
     std::vector<int64_t> before;
     for (const Words& words : queue.probes) {

@@ -67,9 +67,10 @@ std::string Repeated(const std::string& piece, int count) {
 // A gigabyte of replies that nobody takes: neither kept in memory, nor in the way of others.
 TEST_F(LimitsTest, ClientsThatDoNotReadCostNoMoreThanTheirLimit) {
   constexpr int kClients = 20;
+  const int requests_each = Loops(500, 100);
   Start({"--client-output-soft-limit", "1mb"});
   ASSERT_TRUE(client_.Do({"set", "k", std::string(100 * 1024, 'v')})->is_ok());
-  const std::string requests = Repeated(EncodeWords({"get", "k"}), 500);
+  const std::string requests = Repeated(EncodeWords({"get", "k"}), static_cast<size_t>(requests_each));
   const int64_t before = Info("used_memory_rss");
   std::vector<RespClient> readers;
   for (int i = 0; i < kClients; ++i) {
@@ -89,7 +90,7 @@ TEST_F(LimitsTest, ClientsThatDoNotReadCostNoMoreThanTheirLimit) {
   EXPECT_EQ(client_.Do({"strlen", "k"})->integer, 100 * 1024);
   // What they asked for is still there when they read at last.
   for (RespClient& reader : readers) {
-    for (int i = 0; i < 500; ++i) {
+    for (int i = 0; i < requests_each; ++i) {
       const Result<std::string> reply = reader.ReadFrame();
       ASSERT_TRUE(reply.ok()) << reply.status().ToString();
       ASSERT_EQ(reply->size(), 100 * 1024 + std::string("$102400\r\n\r\n").size());
