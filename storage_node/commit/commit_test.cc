@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -276,6 +277,42 @@ TEST_F(CommitTest, WhileAnInstanceFailsAndIsReopenedReadersMissNothing) {
   Crash();
   Open();
   ASSERT_NO_FATAL_FAILURE(check());
+}
+
+// Two keys of one slot are locked by two loops at once, and both become large.
+TEST_F(CommitTest, TurnsThatOverlapGetVersionsOfTheirOwn) {
+  constexpr uint16_t kSlot = 5;
+  Open();
+  std::set<uint64_t> taken;
+  {
+    Txn first(store_.get());
+    Txn second(store_.get());
+    first.Begin();
+    second.Begin();
+    ASSERT_TRUE(first.Lock("a"));
+    std::string other = "b";
+    while (StripeTable::IndexOf(other) == StripeTable::IndexOf("a")) {
+      other += "b";
+    }
+    ASSERT_TRUE(second.Lock(other));
+    for (Txn* txn : {&first, &second, &first}) {
+      const uint64_t version = txn->NewVersion(kSlot);
+      EXPECT_TRUE(taken.insert(version).second) << version;
+      txn->Put(kSlot, ElementKey(kSlot, 1, version, "element"), "v");
+    }
+    ASSERT_TRUE(second.Commit().ok());
+    taken.insert(second.NewVersion(kSlot));
+    ASSERT_TRUE(first.Commit().ok());
+    ASSERT_TRUE(second.Commit().ok());
+    EXPECT_EQ(taken.size(), 4U);
+  }
+  Crash();
+  Open();
+  Txn txn(store_.get());
+  txn.Begin();
+  ASSERT_TRUE(txn.Lock("a"));
+  EXPECT_GT(txn.NewVersion(kSlot), *taken.rbegin());
+  ASSERT_TRUE(txn.Commit().ok());
 }
 
 TEST_F(CommitTest, ASlotFallsDueOnlyWhenTheIndexEntryCanBeSeen) {

@@ -66,7 +66,6 @@ void SlotTable::Advance(const SlotDelta& delta, SlotMeta* meta) {
   KVS_CHECK(keys >= 0 && expires >= 0);
   meta->key_count = static_cast<uint64_t>(keys);
   meta->expires_count = static_cast<uint64_t>(expires);
-  meta->next_version += delta.versions;
 }
 
 void SlotTable::Publish(uint16_t index, const SlotMeta& meta) {
@@ -80,7 +79,11 @@ void SlotTable::Publish(uint16_t index, const SlotMeta& meta) {
                            std::memory_order_relaxed);
   slot.key_count.store(meta.key_count, std::memory_order_relaxed);
   slot.expire_count.store(meta.expires_count, std::memory_order_relaxed);
-  slot.next_version.store(meta.next_version, std::memory_order_relaxed);
+  // Others may have taken versions since the preview.
+  uint64_t next = slot.next_version.load(std::memory_order_relaxed);
+  while (next < meta.next_version && !slot.next_version.compare_exchange_weak(
+                                         next, meta.next_version, std::memory_order_relaxed)) {
+  }
   slot.generation.store(meta.live_generation, std::memory_order_release);
   const MutexLock lock(&mu_);
   dead_[index] = meta.dead_generations;

@@ -32,7 +32,7 @@ struct SlotDelta {
   uint16_t slot = 0;
   int64_t keys = 0;
   int64_t expires = 0;
-  uint64_t versions = 0;        // Versions handed out.
+  bool new_version = false;     // Versions were taken.
   bool new_generation = false;  // FLUSH: the live generation dies, counts become 0 first.
   std::vector<uint32_t> swept;  // Dead generations that have been removed from the engine.
   // The earliest expiry that the turn sets.  Not part of the meta: the index entry itself tells.
@@ -40,7 +40,7 @@ struct SlotDelta {
   bool dead_version = false;  // A collection's elements die.  Not part of the meta either.
 
   bool changes() const {
-    return keys != 0 || expires != 0 || versions != 0 || new_generation || !swept.empty();
+    return keys != 0 || expires != 0 || new_version || new_generation || !swept.empty();
   }
 };
 
@@ -60,14 +60,16 @@ class SlotTable {
   uint64_t expire_count(uint16_t slot) const {
     return At(slot).expire_count.load(std::memory_order_relaxed);
   }
-  // Returns a version for a new collection; it is in the log once the turn is.
-  uint64_t next_version(uint16_t slot) const {
-    return At(slot).next_version.load(std::memory_order_relaxed);
+  // Returns a version for a new collection, which nobody else gets.  The slot's meta has to be
+  // written with it, so that it is not taken again after a restart.
+  uint64_t TakeVersion(uint16_t slot) {
+    return At(slot).next_version.fetch_add(1, std::memory_order_relaxed);
   }
   uint64_t total_keys() const { return total_keys_.load(std::memory_order_relaxed); }
   uint64_t total_expires() const { return total_expires_.load(std::memory_order_relaxed); }
 
-  // Returns the slot's meta as it will be after `delta`, without changing anything.
+  // Returns the slot's meta as it will be after `delta`, without changing anything.  All versions
+  // that have been taken are behind it.
   SlotMeta Preview(const SlotDelta& delta) const;
   // As Preview(), on top of an earlier preview of the same slot.
   static void Advance(const SlotDelta& delta, SlotMeta* meta);

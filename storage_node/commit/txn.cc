@@ -231,8 +231,8 @@ SlotDelta& Txn::Delta(uint16_t slot) {
 }
 
 uint64_t Txn::NewVersion(uint16_t slot) {
-  SlotDelta& delta = Delta(slot);
-  const uint64_t version = store_->slots().next_version(slot) + delta.versions++;
+  Delta(slot).new_version = true;
+  const uint64_t version = store_->slots().TakeVersion(slot);
   const std::string prefix = ElementPrefix(slot, store_->slots().generation(slot), version);
   store_->cache().NoteEmpty(slot, prefix, PrefixEnd(prefix));
   return version;
