@@ -52,6 +52,10 @@ enum class HyperLogLogChange : uint8_t { kNone, kChanged, kDamaged };
 HyperLogLogChange AddToHyperLogLog(std::string_view element, size_t sparse_bytes,
                                    std::string* value);
 
+// Returns about how many elements were added to one string, as HyperLogLogRegisters does, but
+// sooner; nothing if it is damaged.
+std::optional<uint64_t> CountHyperLogLog(std::string_view value);
+
 // All registers, of one string or of several.
 class HyperLogLogRegisters {
  public:

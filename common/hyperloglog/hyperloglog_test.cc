@@ -39,6 +39,7 @@ std::string Numbered(const std::string& prefix, int count) {
 uint64_t CountOf(const std::string& value) {
   HyperLogLogRegisters registers;
   EXPECT_TRUE(registers.Merge(value));
+  EXPECT_EQ(CountHyperLogLog(value), registers.Count());
   return registers.Count();
 }
 
@@ -166,9 +167,8 @@ TEST(HyperLogLogTest, NoBytesLeadBeyondTheString) {
     }
     ASSERT_TRUE(IsHyperLogLog(value));
     HyperLogLogRegisters registers;
-    if (registers.Merge(value)) {
-      (void)registers.Count();
-    }
+    const bool whole = registers.Merge(value);
+    EXPECT_EQ(CountHyperLogLog(value), whole ? std::optional(registers.Count()) : std::nullopt);
     (void)AddToHyperLogLog(std::to_string(round), random.Uniform(100), &value);
     (void)registers.StoreTo(random.OneIn(2), 50, &value);
   }

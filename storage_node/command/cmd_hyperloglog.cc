@@ -97,6 +97,14 @@ Status CmdPfCount(CommandContext& ctx) {
       ctx.reply.Integer(static_cast<int64_t>(*stored));
       return Status::Ok();
     }
+    if (ctx.argc() == 2) {
+      const std::optional<uint64_t> count = CountHyperLogLog(found.value);
+      if (!count.has_value()) {
+        return ReplyDamaged(ctx);
+      }
+      ctx.reply.Integer(static_cast<int64_t>(*count));
+      return Status::Ok();
+    }
     if (!registers.Merge(found.value)) {
       return ReplyDamaged(ctx);
     }
