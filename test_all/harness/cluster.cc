@@ -1,9 +1,12 @@
 #include "test_all/harness/cluster.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <string_view>
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/slowness.h"
 #include "common/slot/slot.h"
 #include "test_all/harness/wait.h"
 
@@ -77,8 +80,15 @@ std::unique_ptr<Server> MakeNode(const TempDir& dir, const std::string& name, co
 
 std::unique_ptr<Server> MakeProxy(const TempDir& dir, const std::string& name, const Words& more) {
   const uint16_t port = FreePort();
-  const Words words = {BinaryPath("kv_proxy"), "--port", std::to_string(port), "--http-port", "0",
-                       "--io-threads",         "2"};
+  Words words = {BinaryPath("kv_proxy"), "--port", std::to_string(port), "--http-port", "0",
+                 "--io-threads",         "2"};
+  const auto is_given = [&more](std::string_view option) {
+    return std::find(more.begin(), more.end(), option) != more.end();
+  };
+  // A node that is built to be slow may take its time.
+  if (kSlownessFactor > 1 && !is_given("--backend-timeout") && !is_given("--config")) {
+    words.insert(words.end(), {"--backend-timeout", std::to_string(kSlownessFactor) + "s"});
+  }
   return std::make_unique<Server>(name, port, Joined(words, more), dir.path());
 }
 
