@@ -44,6 +44,13 @@ class FreshRun {
     return static_cast<size_t>(found - items_.begin());
   }
 
+  // Makes room for so many records of a usual size.
+  void Reserve(size_t count) {
+    constexpr size_t kUsualSize = 96;
+    constexpr size_t kMostAhead = 256;
+    items_.reserve(std::min(count, kMostAhead));
+    bytes_.reserve(std::min(count, kMostAhead) * kUsualSize);
+  }
   void Clear() {
     bytes_.clear();
     items_.clear();

@@ -15,11 +15,18 @@ namespace {
 
 constexpr size_t kMinPartitions = 128;
 constexpr size_t kMaxPartitions = 4096;
-// Keeps the rehash of a partition's table below a millisecond.
+// Keeps the rehash of a partition's table to a millisecond; to a few when it has what others leave.
 constexpr size_t kPartitionBytes = size_t{2} << 20;
 constexpr size_t kFirstBuckets = 64;
 // A hand-over lets others at the partition after so many entries.
 constexpr size_t kEntriesPerLock = 128;
+// A partition has at most so many times its share of the clean bytes.
+constexpr size_t kMostShares = 8;
+// Who evicts looks at so many buckets, and at so many other partitions, before others have a turn.
+constexpr size_t kEvictSteps = 2048;
+constexpr size_t kPartitionsLookedAt = 2;
+// A reader passes so many records without copying them.
+constexpr size_t kSkipSteps = 4096;
 // A part of a range ends with the record that reaches this.
 constexpr size_t kMaxRunBytes = size_t{64} << 10;
 // What the ordered index takes for an entry, with its nodes half full.
@@ -58,11 +65,11 @@ struct RecordCache::Entry {
   uint16_t slot;
   bool fresh;
   bool absent;
-  bool element;       // Of a collection: the ordered index has it.
-  bool orphan : 1;    // Replaced while it was handed over: nobody finds it any more.
-  bool used : 1;      // Since the clock hand came by.
-  bool unknown : 1;   // What is stored is not known: only a gap ends here.
-  bool gap_known : 1; // Nothing is stored between this element and the next one of the index.
+  bool element;        // Of a collection: the ordered index has it.
+  bool orphan : 1;     // Replaced while it was handed over: nobody finds it any more.
+  bool used : 1;       // Since the clock hand came by.
+  bool unknown : 1;    // What is stored is not known: only a gap ends here.
+  bool gap_known : 1;  // Nothing is stored between this element and the next one of the index.
 
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
   const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
@@ -105,9 +112,9 @@ struct RecordCache::Entry {
 };
 
 // A hash table with chains.  Fresh entries are also in `fresh`, for the next hand-over; elements in
-// the ordered index, and other fresh entries in the list of their slot, for iterations.  While a round is handed over its
-// entries do not change: a new value of the same key gets an entry of its own and the old one
-// becomes an orphan.
+// the ordered index, and other fresh entries in the list of their slot, for iterations.  While a
+// round is handed over its entries do not change: a new value of the same key gets an entry of its
+// own and the old one becomes an orphan.
 struct alignas(64) RecordCache::Partition {
   mutable Mutex mu;
   std::vector<Entry*> buckets KVS_GUARDED_BY(mu) = std::vector<Entry*>(kFirstBuckets);
@@ -118,7 +125,7 @@ struct alignas(64) RecordCache::Partition {
   size_t rank_divisor = 1;
   size_t entry_count KVS_GUARDED_BY(mu) = 0;
   size_t orphans KVS_GUARDED_BY(mu) = 0;
-  size_t clean_bytes KVS_GUARDED_BY(mu) = 0;
+  std::atomic<size_t> clean_bytes{0};  // Written under the lock.
   size_t hand KVS_GUARDED_BY(mu) = 0;
   uint32_t round KVS_GUARDED_BY(mu) = 0;
   uint64_t hand_overs KVS_GUARDED_BY(mu) = 0;
@@ -233,19 +240,20 @@ struct alignas(64) RecordCache::Partition {
   }
 
   void AddCleanBytes(const Entry* entry, InstanceState* instance) KVS_REQUIRES(mu) {
-    clean_bytes += entry->memory_with_index();
+    clean_bytes.fetch_add(entry->memory_with_index(), std::memory_order_relaxed);
     instance->clean_bytes.fetch_add(entry->memory_with_index(), std::memory_order_relaxed);
   }
   void TakeCleanBytes(const Entry* entry, InstanceState* instance) KVS_REQUIRES(mu) {
-    clean_bytes -= entry->memory_with_index();
+    clean_bytes.fetch_sub(entry->memory_with_index(), std::memory_order_relaxed);
     instance->clean_bytes.fetch_sub(entry->memory_with_index(), std::memory_order_relaxed);
   }
-  // Moves the clock hand as long as the partition has more than its share, and the instance too.
-  void Evict(size_t share, size_t budget, InstanceState* instance) KVS_REQUIRES(mu) {
-    // Two rounds of the hand see every entry once without its mark; more would find no clean ones.
-    for (size_t steps = 2 * buckets.size();
-         steps > 0 && clean_bytes > share &&
-         instance->clean_bytes.load(std::memory_order_relaxed) > budget;
+  size_t CleanBytes() const { return clean_bytes.load(std::memory_order_relaxed); }
+  // Moves the clock hand, by `steps` buckets at most, as long as the partition has far more than
+  // its share, or has more and the instance too.
+  void Evict(const CleanShare& share, InstanceState* instance, size_t steps) KVS_REQUIRES(mu) {
+    for (; steps > 0 && (CleanBytes() > kMostShares * share.partition ||
+                         (CleanBytes() > share.partition &&
+                          instance->clean_bytes.load(std::memory_order_relaxed) > share.instance));
          --steps) {
       hand = (hand + 1) & (buckets.size() - 1);
       Entry** link = &buckets[hand];
@@ -271,7 +279,11 @@ struct alignas(64) RecordCache::Partition {
   // Whether nothing is stored under the key, which is not in the table.
   bool IsInKnownGap(std::string_view key) const KVS_REQUIRES(mu) {
     const auto before = elements.Before(key);
-    return before.Valid() && before.record()->gap_known;
+    if (!before.Valid() || !before.record()->gap_known) {
+      return false;
+    }
+    before.record()->used = true;
+    return true;
   }
   // Read the part at the begin, or at the end, of which all is known; false if there is none.
   bool ReadKnown(const ElementRange& range, ElementPart* part) const KVS_REQUIRES(mu);
@@ -282,10 +294,29 @@ struct alignas(64) RecordCache::Partition {
 
 bool RecordCache::Partition::ReadKnown(const ElementRange& range, ElementPart* part) const {
   auto at = elements.LowerBound(range.lower);
-  const bool begins_here = at.Valid() && at.record()->key() == range.lower;
-  if (begins_here ? at.record()->unknown : !IsInKnownGap(range.lower)) {
-    return false;
+  if (at.Valid() && at.record()->key() == range.lower) {
+    if (at.record()->unknown) {
+      return false;
+    }
+  } else {
+    auto before = at;
+    before.Valid() ? before.Prev() : void(before = elements.Before(range.lower));
+    if (!before.Valid() || !before.record()->gap_known) {
+      return false;
+    }
+    before.record()->used = true;
   }
+  part->skipped = 0;
+  for (size_t steps = 0;
+       part->skipped < range.skip && at.Valid() && at.record()->key() < range.upper; at.Next()) {
+    Entry* const entry = at.record();
+    if (entry->unknown || !entry->gap_known || ++steps > kSkipSteps) {
+      return false;
+    }
+    entry->used = true;
+    part->skipped += entry->absent ? 0 : 1;
+  }
+  part->records.Reserve(range.max_count);
   while (at.Valid() && at.record()->key() < range.upper) {
     Entry* const entry = at.record();
     if (entry->unknown || part->records.size() == range.max_count ||
@@ -307,8 +338,7 @@ bool RecordCache::Partition::ReadKnown(const ElementRange& range, ElementPart* p
   return true;
 }
 
-bool RecordCache::Partition::ReadKnownBackward(const ElementRange& range,
-                                               ElementPart* part) const {
+bool RecordCache::Partition::ReadKnownBackward(const ElementRange& range, ElementPart* part) const {
   auto at = elements.Before(range.upper);
   if (!at.Valid() || !at.record()->gap_known) {
     return false;
@@ -343,8 +373,8 @@ bool RecordCache::Partition::ReadKnownBackward(const ElementRange& range,
 
 void RecordCache::Partition::ReadAny(const ElementRange& range, ElementPart* part) const {
   auto at = range.from_end ? elements.Before(range.upper) : elements.LowerBound(range.lower);
-  while (at.Valid() && (range.from_end ? at.record()->key() >= range.lower
-                                       : at.record()->key() < range.upper)) {
+  while (at.Valid() &&
+         (range.from_end ? at.record()->key() >= range.lower : at.record()->key() < range.upper)) {
     Entry* const entry = at.record();
     if (!entry->unknown) {
       if (part->records.size() == range.max_count || part->records.byte_count() >= kMaxRunBytes) {
@@ -660,8 +690,7 @@ void RecordCache::Connect(Partition* partition, uint16_t slot, const ElementFill
     const auto before = elements.Before(range.low);
     // No key lies between one and the same with a zero behind it.
     const bool is_next = before.Valid() && range.low.size() == before.record()->key().size() + 1 &&
-                         range.low.back() == '\0' &&
-                         range.low.starts_with(before.record()->key());
+                         range.low.back() == '\0' && range.low.starts_with(before.record()->key());
     if (is_next) {
       before.record()->gap_known = true;
     } else if (!before.Valid() || !before.record()->gap_known) {
@@ -810,6 +839,16 @@ void RecordCache::EndHandOver(HandOver* hand_over, bool written) {
     }
   }
   hand_over->entries_.clear();
+  // Some had their turn before there was too much.
+  const CleanShare share = ShareOf(clean_budget_.load(std::memory_order_relaxed));
+  const auto instance = static_cast<size_t>(hand_over->instance_);
+  for (size_t sub = 0; sub < subs_; ++sub) {
+    Partition& partition = partitions_[instance * subs_ + sub];
+    if (partition.CleanBytes() > share.partition) {
+      const MutexLock lock(&partition.mu);
+      partition.Evict(share, &instances_[instance], kEvictSteps);
+    }
+  }
 }
 
 void RecordCache::FinishEntry(Partition* partition, Entry* entry, bool written) {
@@ -842,17 +881,29 @@ void RecordCache::FinishEntry(Partition* partition, Entry* entry, bool written) 
   partition->AddCleanBytes(entry, &instance);
 }
 
+RecordCache::CleanShare RecordCache::ShareOf(size_t clean_bytes) const {
+  const size_t instance = clean_bytes / instances_.size();
+  return {.instance = instance, .partition = instance / subs_};
+}
+
+// Larger ones than this one first, so that none keeps for ever what it once had.
 void RecordCache::Evict(Partition* partition, InstanceState* instance) {
-  const size_t budget = clean_budget_.load(std::memory_order_relaxed) / instances_.size();
-  const size_t share = budget / subs_;
-  partition->Evict(share, budget, instance);
-  for (size_t i = 0;
-       i < subs_ && instance->clean_bytes.load(std::memory_order_relaxed) > budget; ++i) {
-    const auto number = static_cast<size_t>(instance - instances_.data());
+  const CleanShare share = ShareOf(clean_budget_.load(std::memory_order_relaxed));
+  EvictOthers(*partition, share, std::max(partition->CleanBytes(), share.partition), instance);
+  partition->Evict(share, instance, kEvictSteps);
+  EvictOthers(*partition, share, share.partition, instance);
+}
+
+void RecordCache::EvictOthers(const Partition& partition, const CleanShare& share,
+                              size_t larger_than, InstanceState* instance) {
+  const auto number = static_cast<size_t>(instance - instances_.data());
+  for (size_t i = 0; i < kPartitionsLookedAt &&
+                     instance->clean_bytes.load(std::memory_order_relaxed) > share.instance;
+       ++i) {
     const size_t sub = instance->trim_hand.fetch_add(1, std::memory_order_relaxed) % subs_;
     Partition& other = partitions_[number * subs_ + sub];
-    if (&other != partition && other.mu.TryLock()) {
-      other.Evict(share, budget, instance);
+    if (&other != &partition && other.CleanBytes() > larger_than && other.mu.TryLock()) {
+      other.Evict(share, instance, kEvictSteps);
       other.mu.Unlock();
     }
   }
@@ -862,11 +913,12 @@ void RecordCache::SetCleanBytes(size_t bytes) {
   if (clean_budget_.exchange(bytes, std::memory_order_relaxed) <= bytes) {
     return;
   }
+  const CleanShare share = ShareOf(bytes);
   for (size_t i = 0; i < partition_count_; ++i) {
     Partition& partition = partitions_[i];
     const MutexLock lock(&partition.mu);
-    const size_t budget = bytes / instances_.size();
-    partition.Evict(budget / subs_, budget, &instances_[i / subs_]);
+    // Two rounds of the hand see every entry once without its mark; more would find no clean ones.
+    partition.Evict(share, &instances_[i / subs_], 2 * partition.buckets.size());
   }
 }
 
@@ -876,7 +928,7 @@ RecordCacheStats RecordCache::stats() const {
     const Partition& partition = partitions_[i];
     const MutexLock lock(&partition.mu);
     stats.entries += partition.entry_count;
-    stats.clean_bytes += partition.clean_bytes;
+    stats.clean_bytes += partition.CleanBytes();
     stats.hits += partition.hits;
     stats.misses += partition.misses;
     stats.evicted += partition.evicted;

@@ -81,17 +81,21 @@ class RecordCache {
     size_t max_count = 1;
     // Whether a shorter part will do, if it is one of which all is known.
     bool known_first = true;
+    // So many records at the begin are passed, if all is known up to there and not `from_end`.
+    uint64_t skip = 0;
   };
   // What ReadElements() has found of a range, from its begin or its end on.
   struct ElementPart {
     FreshRun records = {};
     Ticket ticket = {};  // As of the same moment.
-    // Whether nothing else is stored in this part.  Else the engine may have other records there.
+    // Whether nothing else is stored in this part.  Else the engine may have other records there,
+    // and nothing was skipped.
     bool known = false;
     // Whether the range goes on: behind the part, at `edge`; or, if it was read from its end,
     // before `edge`, where the part begins.
     bool more = false;
     std::string edge = {};
+    uint64_t skipped = 0;  // Records that were passed, if all is known.
   };
   // A range of elements' keys that somebody has walked through, [low, high) or up to `high`.
   struct ElementFill {
@@ -149,10 +153,13 @@ class RecordCache {
   // REQUIRES: IsElementRange(lower, upper); nothing is, nor was since the cache was made
   void NoteEmpty(uint16_t slot, std::string_view lower, std::string_view upper);
   Ticket TicketOf(uint16_t slot) const;
+  // Whether clean records are kept at all, and how long a value may be that is.
+  bool KeepsClean() const { return clean_budget_.load(std::memory_order_relaxed) > 0; }
+  size_t max_clean_value() const { return max_clean_value_; }
 
   // Forgets the slot's records in [lower, upper), which nobody can see any more; the engine never
-  // gets those that are fresh.  Returns false if some are perhaps being handed over just now, and stay.
-  // REQUIRES: nobody adds to the range meanwhile
+  // gets those that are fresh.  Returns false if some are perhaps being handed over just now, and
+  // stay. REQUIRES: nobody adds to the range meanwhile
   bool DropFresh(uint16_t slot, std::string_view lower, std::string_view upper);
 
   // Takes all fresh records of an instance; they can be read as before.  The caller sorts them with
@@ -183,10 +190,17 @@ class RecordCache {
   Partition& At(uint16_t slot) const;
   uint32_t HashOf(std::string_view key) const;
   InstanceState& InstanceFor(uint16_t slot) { return instances_[slot % instances_.size()]; }
-  bool KeepsClean() const { return clean_budget_.load(std::memory_order_relaxed) > 0; }
-  // Lets go of clean records of the partition while its instance has more than its share, and if it
-  // has few itself, of those of others.
+  struct CleanShare {
+    size_t instance;
+    size_t partition;
+  };
+  CleanShare ShareOf(size_t clean_bytes) const;
+  // Lets go of clean records of the partition, or of others, while its instance has more than its
+  // share.
   void Evict(Partition* partition, InstanceState* instance) KVS_NO_THREAD_SAFETY_ANALYSIS;
+  // Looks at some others of the instance, and lets go of records of those that are larger.
+  void EvictOthers(const Partition& partition, const CleanShare& share, size_t larger_than,
+                   InstanceState* instance) KVS_NO_THREAD_SAFETY_ANALYSIS;
   bool HasOrphans(uint16_t slot) const;
   bool DropElements(uint16_t slot, std::string_view lower, std::string_view upper);
   bool DropListed(uint16_t slot, std::string_view lower, std::string_view upper);
@@ -195,11 +209,11 @@ class RecordCache {
   void FinishEntry(Partition* partition, Entry* entry, bool written) KVS_NO_THREAD_SAFETY_ANALYSIS;
   // Adds a clean record; or, without content, an entry that only marks an end of a gap.
   Entry* AddClean(Partition* partition, uint16_t slot, std::string_view key,
-                  std::optional<std::string_view> content, bool unknown)
-      KVS_NO_THREAD_SAFETY_ANALYSIS;
+                  std::optional<std::string_view> content,
+                  bool unknown) KVS_NO_THREAD_SAFETY_ANALYSIS;
   // Makes all gaps of a range known.
-  void Connect(Partition* partition, uint16_t slot, const ElementFill& range)
-      KVS_NO_THREAD_SAFETY_ANALYSIS;
+  void Connect(Partition* partition, uint16_t slot,
+               const ElementFill& range) KVS_NO_THREAD_SAFETY_ANALYSIS;
 
   const size_t max_clean_value_;
   const uint64_t seed_;

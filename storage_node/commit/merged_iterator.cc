@@ -10,6 +10,7 @@ namespace {
 
 // A longer walk is not likely to come again soon, or has other costs.
 constexpr size_t kMostFilled = 1024;
+constexpr size_t kMostFilledBytes = size_t{256} << 10;
 // So many go into the cache at once, so that its lock is not held for long.
 constexpr size_t kFillAtOnce = 64;
 constexpr size_t kFillBytes = size_t{64} << 10;
@@ -64,6 +65,48 @@ void MergedIterator::SeekToLast() {
   engine_->SeekToLast();
   LoadEngine();
   SettleBackward();
+}
+
+void MergedIterator::SeekToNth(uint64_t count) {
+  const EngineRange& range = elements_.range;
+  if (elements_.cache == nullptr || count < elements_.first_window || range.lower >= range.upper) {
+    SeekToFirst();
+  } else {
+    EndFill();
+    backward_ = false;
+    engine_placed_ = false;
+    window_size_ = elements_.first_window;
+    FetchFrom(range.lower, count);
+    if (part_.known) {
+      count = 0;
+      low_ = window_.empty() ? high_ : std::string(window_.key(0));
+      has_first_ = false;
+    }
+    index_ = 0;
+    PlaceEngine(low_);
+    SettleForward();
+  }
+  for (; valid_ && count > 0; --count) {
+    Next();
+  }
+}
+
+uint64_t MergedIterator::CountAll() {
+  uint64_t count = 0;
+  if (elements_.cache != nullptr && elements_.range.lower < elements_.range.upper) {
+    RecordCache::ElementPart part;
+    elements_.cache->ReadElements(
+        elements_.slot,
+        {.lower = elements_.range.lower, .upper = elements_.range.upper, .skip = UINT64_MAX},
+        &part);
+    if (part.known) {
+      return part.skipped;
+    }
+  }
+  for (SeekToFirst(); valid_; Next()) {
+    ++count;
+  }
+  return count;
 }
 
 void MergedIterator::Next() {
@@ -195,10 +238,10 @@ void MergedIterator::SettleBackward() {
   valid_ = false;
 }
 
-void MergedIterator::FetchFrom(std::string low) {
+void MergedIterator::FetchFrom(std::string low, uint64_t skip) {
   const EngineRange& range = elements_.range;
   low_ = std::move(low);
-  Fetch({.lower = low_, .upper = range.upper, .max_count = NextWindow()});
+  Fetch({.lower = low_, .upper = range.upper, .max_count = NextWindow(), .skip = skip});
   has_first_ = low_ == range.lower;
   has_last_ = !part_.more;
   high_ = part_.more ? part_.edge : range.upper;
@@ -235,7 +278,7 @@ void MergedIterator::Fetch(RecordCache::ElementRange range) {
 }
 
 size_t MergedIterator::NextWindow() {
-  return std::exchange(window_size_, std::min(window_size_ * 2, elements_.max_window));
+  return std::exchange(window_size_, std::max(window_size_, elements_.max_window));
 }
 
 bool MergedIterator::ShowsFrom(std::string_view key) const {
@@ -303,7 +346,8 @@ void MergedIterator::LoadEngine() {
 }
 
 void MergedIterator::BeginFill(std::string_view edge) {
-  if (elements_.cache == nullptr || filled_ >= kMostFilled) {
+  if (elements_.cache == nullptr || !elements_.cache->KeepsClean() || filled_ >= kMostFilled ||
+      filled_bytes_ >= kMostFilledBytes) {
     return;
   }
   fills_ = true;
@@ -314,8 +358,18 @@ void MergedIterator::NoteForFill(std::string_view key, std::optional<std::string
   if (!fills_) {
     return;
   }
-  fill_.Add(key, value);
   ++filled_;
+  if (value.has_value() && value->size() > elements_.cache->max_clean_value()) {
+    // It is left out, and all is known up to it and behind it.
+    std::string behind(key);
+    behind.push_back('\0');
+    const std::string at(key);
+    EndFill(backward_ ? behind : at);
+    BeginFill(backward_ ? at : behind);
+    return;
+  }
+  fill_.Add(key, value);
+  filled_bytes_ += key.size() + value.value_or("").size();
   if (fill_.size() < kFillAtOnce && fill_.byte_count() < kFillBytes) {
     return;
   }

@@ -43,8 +43,8 @@ class MergedIterator {
     Engine* engine = nullptr;
     uint16_t slot = 0;
     EngineRange range = {};
-    // The cache's records in the first window of a walk; each next one has twice as many.
-    size_t first_window = 32;
+    // The cache's records in the first window of a walk, and in the next ones.
+    size_t first_window = 16;
     size_t max_window = 128;
   };
 
@@ -57,11 +57,15 @@ class MergedIterator {
   bool Valid() const { return valid_; }
   void SeekToFirst() { Seek(elements_.range.lower); }
   void SeekToLast();
+  // As `count` steps from the first key, but far cheaper where the cache knows all of them.
+  void SeekToNth(uint64_t count);
   // Moves to the first key at or after `target`, within the range.  The target is no view of this
   // iterator's.
   void Seek(std::string_view target);
   // Moves to the last key before `target`, within the range.
   void SeekBefore(std::string_view target);
+  // Returns how many records there are, as far as status() is OK then.
+  uint64_t CountAll();
   // REQUIRES, for the following: Valid().  The views live until the next move.
   void Next();
   void Prev();
@@ -85,7 +89,7 @@ class MergedIterator {
   void SettleBackward();
   // Take the window that begins with `low`, or ends before `high`.  The engine then has to be
   // placed, unless it stands where the window before has ended.
-  void FetchFrom(std::string low);
+  void FetchFrom(std::string low, uint64_t skip = 0);
   void FetchBefore(std::string high);
   void Fetch(RecordCache::ElementRange range);
   // Whether the window tells of the cache's records next to the key.
@@ -105,7 +109,7 @@ class MergedIterator {
   // Gives to the cache what was noted: up to the last record or, with `edge`, up to there.
   void EndFill(std::optional<std::string_view> edge = std::nullopt);
 
-  const Elements elements_;  // Without a cache: all fresh records are in the window.
+  const Elements elements_;                 // Without a cache: all fresh records are in the window.
   std::unique_ptr<EngineIterator> engine_;  // Nothing until it is needed.
   RecordCache::Ticket ticket_;              // As of a moment before engine_ was opened.
   bool engine_placed_ = false;              // It stands where the window needs it.
@@ -126,6 +130,7 @@ class MergedIterator {
   std::string fill_edge_;  // Where the walk began; in its direction.
   bool fills_ = false;
   size_t filled_ = 0;
+  size_t filled_bytes_ = 0;
 
   bool backward_ = false;
   bool from_window_ = false;

@@ -64,7 +64,7 @@ class Fixture {
   }
 
   RecordCache cache{
-      {.instance_count = 1, .clean_bytes = size_t{16} << 10, .max_clean_value = 400}};
+      {.instance_count = 1, .clean_bytes = size_t{256} << 10, .max_clean_value = 400}};
   MemoryEngine engine;
 
  private:
@@ -369,7 +369,7 @@ class RandomWalks {
   void Step(MergedIterator* it, const Model& expected, const std::string& prefix) {
     auto at = it->Valid() ? expected.find(std::string(it->key())) : expected.end();
     const std::string target = RandomKey(prefix);
-    switch (random_.Uniform(it->Valid() ? 14 : 4)) {
+    switch (random_.Uniform(it->Valid() ? 16 : 6)) {
       case 0:
         it->SeekToFirst();
         at = expected.begin();
@@ -386,7 +386,19 @@ class RandomWalks {
         it->SeekBefore(target);
         at = Before(expected, expected.lower_bound(target));
         break;
-      case 4:
+      case 4: {
+        const uint64_t count = random_.Uniform(30);
+        it->SeekToNth(count);
+        at = count < expected.size() ? std::next(expected.begin(), static_cast<int64_t>(count))
+                                     : expected.end();
+        break;
+      }
+      case 5:
+        ASSERT_EQ(it->CountAll(), expected.size());
+        it->SeekToFirst();
+        at = expected.begin();
+        break;
+      case 6:
         ASSERT_NE(at, expected.end());
         forward_ = !forward_;
         [[fallthrough]];

@@ -17,6 +17,9 @@ namespace {
 constexpr auto kMaintenancePeriod = std::chrono::seconds(1);
 // An iteration that meets more fresh records than this asks for a hand-over.
 constexpr size_t kManyFresh = 1000;
+// Of a walk over elements.
+constexpr uint64_t kMinWindow = 4;
+constexpr uint64_t kMaxWindow = 256;
 
 }  // namespace
 
@@ -226,13 +229,15 @@ Status Store::Get(uint16_t slot, std::string_view engine_key, std::string* value
 }
 
 Result<std::unique_ptr<MergedIterator>> Store::NewIterator(uint16_t slot, const std::string& lower,
-                                                           const std::string& upper) const {
+                                                           const std::string& upper,
+                                                           uint64_t expected) const {
   if (RecordCache::IsElementRange(lower, upper)) {
     return std::make_unique<MergedIterator>(
         MergedIterator::Elements{.cache = cache_.get(),
                                  .engine = engines_->ForSlot(slot),
                                  .slot = slot,
-                                 .range = {lower, upper}});
+                                 .range = {lower, upper},
+                                 .first_window = std::clamp(expected, kMinWindow, kMaxWindow)});
   }
   while (true) {
     const uint64_t restores = pipeline_->restores();

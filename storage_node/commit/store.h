@@ -58,9 +58,10 @@ class Store {
   // Reads an engine key: from the record cache, else from the engine.
   //   kNotFound: no such key; kUnavailable: the instance is being reopened
   Status Get(uint16_t slot, std::string_view engine_key, std::string* value) const;
-  // Walks the engine keys in [lower, upper), all of `slot`.
+  // Walks the engine keys in [lower, upper), all of `slot`, of which perhaps `expected` are wanted.
   Result<std::unique_ptr<MergedIterator>> NewIterator(uint16_t slot, const std::string& lower,
-                                                      const std::string& upper) const;
+                                                      const std::string& upper,
+                                                      uint64_t expected = 16) const;
 
   // Whether a write to the slot would wait for its instance now.
   bool IsStalled(uint16_t slot) const { return pipeline_->IsBehind(engines_->InstanceOf(slot)); }

@@ -202,9 +202,9 @@ void Txn::SetInOverlay(std::string_view engine_key, std::optional<std::string> v
 }
 
 Result<TxnIterator> Txn::NewElementIterator(uint16_t slot, const std::string& lower,
-                                            const std::string& upper) const {
+                                            const std::string& upper, uint64_t expected) const {
   KVS_ASSIGN_OR_RETURN(std::unique_ptr<MergedIterator> committed,
-                       store_->NewIterator(slot, lower, upper));
+                       store_->NewIterator(slot, lower, upper, expected));
   return TxnIterator(&element_overlay_, lower, upper, std::move(committed));
 }
 

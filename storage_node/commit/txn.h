@@ -84,10 +84,11 @@ class Txn {
 
   // Reads an engine key as this turn sees it.  kNotFound: no such key.
   Status Get(uint16_t slot, std::string_view engine_key, std::string* value) const;
-  // Walks the records of elements in [lower, upper), all of one version, as this turn sees them.
+  // Walks the records of elements in [lower, upper), all of one version, as this turn sees them;
+  // perhaps `expected` of them are wanted.
   // REQUIRES: the stripe of the user key is locked, and nothing is written during the walk
   Result<TxnIterator> NewElementIterator(uint16_t slot, const std::string& lower,
-                                         const std::string& upper) const;
+                                         const std::string& upper, uint64_t expected = 16) const;
 
   // REQUIRES, for the changes below: the stripe of the user key is locked.
   void Put(uint16_t slot, std::string_view engine_key, std::string_view value);

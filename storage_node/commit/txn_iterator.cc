@@ -18,6 +18,30 @@ void TxnIterator::SeekToFirst() {
   SettleForward();
 }
 
+void TxnIterator::SeekToNth(uint64_t count) {
+  if (begin_ == end_) {
+    backward_ = false;
+    next_ = begin_;
+    committed_->SeekToNth(count);
+    SettleForward();
+    return;
+  }
+  for (SeekToFirst(); Valid() && count > 0; --count) {
+    Next();
+  }
+}
+
+uint64_t TxnIterator::CountAll() {
+  if (begin_ == end_) {
+    return committed_->CountAll();
+  }
+  uint64_t count = 0;
+  for (SeekToFirst(); Valid(); Next()) {
+    ++count;
+  }
+  return count;
+}
+
 void TxnIterator::SeekToLast() {
   backward_ = true;
   next_ = end_;

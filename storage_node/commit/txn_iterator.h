@@ -39,6 +39,10 @@ class TxnIterator {
 
   void SeekToFirst();
   void SeekToLast();
+  // Moves to the record `count` steps behind the first one, if there is one.
+  void SeekToNth(uint64_t count);
+  // Returns how many records there are, as far as status() is OK then.
+  uint64_t CountAll();
   // Moves to the first record at or after `target`, which is no view of this iterator's.
   void Seek(std::string_view target);
   // Moves to the last record before `target`, which is no view of this iterator's.

@@ -204,32 +204,36 @@ Result<bool> Collection::Contains(std::string_view name) const {
 }
 
 Result<ElementWalk> Collection::WalkRecords(std::string_view from, std::string_view to,
-                                            Direction direction) const {
+                                            Direction direction, Extent extent) const {
   ElementWalk walk;
   walk.prefix_ = ElementPrefix(entry_.slot, generation(), version_);
   walk.hashed_ = shape_.order == ElementOrder::kNone;
   walk.backward_ = direction == Direction::kBackward;
   const std::string lower = walk.prefix_ + std::string(from);
   const std::string upper = to.empty() ? PrefixEnd(walk.prefix_) : walk.prefix_ + std::string(to);
-  KVS_RETURN_IF_ERROR(Start(lower, std::max(lower, upper), &walk));
+  KVS_RETURN_IF_ERROR(Start(lower, std::max(lower, upper), extent, &walk));
   return walk;
 }
 
-Status Collection::Start(const std::string& lower, const std::string& upper,
+Status Collection::Start(const std::string& lower, const std::string& upper, Extent extent,
                          ElementWalk* walk) const {
-  KVS_ASSIGN_OR_RETURN(walk->records_, txn_->NewElementIterator(entry_.slot, lower, upper));
-  walk->backward_ ? walk->records_->SeekToLast() : walk->records_->SeekToFirst();
+  KVS_ASSIGN_OR_RETURN(walk->records_,
+                       txn_->NewElementIterator(entry_.slot, lower, upper, extent.expected));
+  walk->backward_ ? walk->records_->SeekToLast() : walk->records_->SeekToNth(extent.skip);
   walk->Load();
   return walk->status();
 }
 
 Result<ElementWalk> Collection::WalkPacked(std::string_view lower, std::string_view upper,
-                                           Direction direction) const {
+                                           Direction direction, uint64_t skip) const {
   ElementWalk walk;
   walk.packed_ = packed_;
   walk.lower_ = lower;
   walk.upper_ = upper;
   walk.Load();
+  for (; walk.Valid() && skip > 0; --skip) {
+    walk.Next();
+  }
   if (direction == Direction::kBackward) {
     for (; walk.Valid(); walk.Next()) {
       walk.left_.emplace_back(walk.name(), walk.value());
@@ -242,20 +246,45 @@ Result<ElementWalk> Collection::WalkPacked(std::string_view lower, std::string_v
 
 Result<ElementWalk> Collection::Walk() const {
   return is_packed() ? WalkPacked({}, {}, Direction::kForward)
-                     : WalkRecords({}, {}, Direction::kForward);
+                     : WalkRecords({}, {}, Direction::kForward, {.expected = count_});
 }
 
-Result<ElementWalk> Collection::WalkRange(std::string_view lower, std::string_view upper) const {
+Result<ElementWalk> Collection::WalkBehind(uint64_t skip) const {
+  return is_packed() ? WalkPacked({}, {}, Direction::kForward, skip)
+                     : WalkRecords({}, {}, Direction::kForward, {.skip = skip});
+}
+
+Result<ElementWalk> Collection::WalkRange(std::string_view lower, std::string_view upper,
+                                          uint64_t skip) const {
   KVS_CHECK(shape_.order == ElementOrder::kBytes);
-  return is_packed() ? WalkPacked(lower, upper, Direction::kForward)
-                     : WalkRecords(lower, upper, Direction::kForward);
+  return is_packed() ? WalkPacked(lower, upper, Direction::kForward, skip)
+                     : WalkRecords(lower, upper, Direction::kForward, {.skip = skip});
+}
+
+Result<uint64_t> Collection::CountRange(std::string_view lower, std::string_view upper) const {
+  if (is_packed()) {
+    KVS_ASSIGN_OR_RETURN(ElementWalk walk, WalkRange(lower, upper));
+    uint64_t count = 0;
+    for (; walk.Valid(); walk.Next()) {
+      ++count;
+    }
+    return count;
+  }
+  const std::string prefix = ElementPrefix(entry_.slot, generation(), version_);
+  const std::string from = prefix + std::string(lower);
+  const std::string to = upper.empty() ? PrefixEnd(prefix) : prefix + std::string(upper);
+  KVS_ASSIGN_OR_RETURN(TxnIterator records,
+                       txn_->NewElementIterator(entry_.slot, from, std::max(from, to)));
+  const uint64_t count = records.CountAll();
+  KVS_RETURN_IF_ERROR(records.status());
+  return count;
 }
 
 Result<ElementWalk> Collection::WalkRangeBackward(std::string_view lower,
                                                   std::string_view upper) const {
   KVS_CHECK(shape_.order == ElementOrder::kBytes);
   return is_packed() ? WalkPacked(lower, upper, Direction::kBackward)
-                     : WalkRecords(lower, upper, Direction::kBackward);
+                     : WalkRecords(lower, upper, Direction::kBackward, {});
 }
 
 Result<ElementWalk> Collection::WalkFrom(uint64_t position) const {
@@ -265,17 +294,17 @@ Result<ElementWalk> Collection::WalkFrom(uint64_t position) const {
   }
   std::string from;
   PutBig64(&from, position << kPositionShift);
-  return WalkRecords(from, {}, Direction::kForward);
+  return WalkRecords(from, {}, Direction::kForward, {});
 }
 
-Result<ElementWalk> Collection::WalkHashed(char tag, uint64_t position) const {
+Result<ElementWalk> Collection::WalkHashed(char tag, uint64_t position, uint64_t skip) const {
   KVS_CHECK(shape_.order == ElementOrder::kBytes && !is_packed());
   ElementWalk walk;
   walk.prefix_ = ElementPrefix(entry_.slot, generation(), version_) + tag;
   walk.hashed_ = true;
   std::string lower = walk.prefix_;
   PutBig64(&lower, position << kPositionShift);
-  KVS_RETURN_IF_ERROR(Start(lower, PrefixEnd(walk.prefix_), &walk));
+  KVS_RETURN_IF_ERROR(Start(lower, PrefixEnd(walk.prefix_), {.skip = skip}, &walk));
   return walk;
 }
 

@@ -133,9 +133,15 @@ class Collection {
 
   // Walks all elements.
   Result<ElementWalk> Walk() const;
-  // Walks those from `lower` on and, unless `upper` is empty, before it.  Both outlive the walk.
+  // Walks all elements behind the first `skip` ones.
+  Result<ElementWalk> WalkBehind(uint64_t skip) const;
+  // Walks those from `lower` on and, unless `upper` is empty, before it, behind the first `skip`
+  // ones.  Both bounds outlive the walk.
   // REQUIRES: the order kBytes
-  Result<ElementWalk> WalkRange(std::string_view lower, std::string_view upper) const;
+  Result<ElementWalk> WalkRange(std::string_view lower, std::string_view upper,
+                                uint64_t skip = 0) const;
+  // Returns how many WalkRange() shows.
+  Result<uint64_t> CountRange(std::string_view lower, std::string_view upper) const;
   // As WalkRange(), from the last one to the first.
   Result<ElementWalk> WalkRangeBackward(std::string_view lower, std::string_view upper) const;
   // Walks those at `position` and behind it.
@@ -143,9 +149,9 @@ class Collection {
   Result<ElementWalk> WalkFrom(uint64_t position) const;
 
   // Walks those whose names are `tag`, ElementHash() and a name, at `position` of the hashes and
-  // behind it; shows the names alone.
+  // behind it, but for the first `skip` ones; shows the names alone.
   // REQUIRES: the order kBytes, not packed; position <= kMaxElementPosition
-  Result<ElementWalk> WalkHashed(char tag, uint64_t position) const;
+  Result<ElementWalk> WalkHashed(char tag, uint64_t position, uint64_t skip = 0) const;
 
   // REQUIRES, for these: OpenForWrite().  The command does not fail any more, and calls Save()
   // behind the last change.
@@ -184,12 +190,17 @@ class Collection {
   std::string RecordName(std::string_view name) const;
   std::string RecordKey(std::string_view name) const;
   enum class Direction : uint8_t { kForward, kBackward };
-  Result<ElementWalk> WalkRecords(std::string_view from, std::string_view to,
-                                  Direction direction) const;
+  struct Extent {
+    uint64_t skip = 0;
+    uint64_t expected = 16;  // Perhaps so many are wanted.
+  };
+  Result<ElementWalk> WalkRecords(std::string_view from, std::string_view to, Direction direction,
+                                  Extent extent) const;
   // Goes to where the new walk begins.
-  Status Start(const std::string& lower, const std::string& upper, ElementWalk* walk) const;
+  Status Start(const std::string& lower, const std::string& upper, Extent extent,
+               ElementWalk* walk) const;
   Result<ElementWalk> WalkPacked(std::string_view lower, std::string_view upper,
-                                 Direction direction) const;
+                                 Direction direction, uint64_t skip = 0) const;
   Place FindPacked(std::string_view name) const;
   void PutMetadata(Notice notice = Notice::kAll);
   // Gives each element a record.

@@ -68,14 +68,11 @@ class List {
     KVS_ASSIGN_OR_RETURN(const Bounds bounds, BoundsFrom(index, backward));
     KVS_ASSIGN_OR_RETURN(ElementWalk walk,
                          backward ? elements_.WalkRangeBackward(bounds.lower, bounds.upper)
-                                  : elements_.WalkRange(bounds.lower, bounds.upper));
+                                  : elements_.WalkRange(bounds.lower, bounds.upper, bounds.skip));
     uint64_t left = backward ? index + 1 : elements_.count() - index;
-    left += bounds.skip;
-    for (uint64_t skip = bounds.skip; walk.Valid(); walk.Next()) {
+    for (; walk.Valid(); walk.Next()) {
       KVS_RETURN_IF_ERROR(CheckName(walk.name()));
-      if (skip > 0) {
-        --skip;
-      } else if (!visit(walk.name().substr(1), walk.value())) {
+      if (!visit(walk.name().substr(1), walk.value())) {
         return Status::Ok();
       }
       if (--left == 0) {

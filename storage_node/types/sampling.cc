@@ -23,6 +23,16 @@ Result<std::vector<SampledElement>> ReadAll(const ElementSource& source) {
   return all;
 }
 
+// REQUIRES: there are elements, few enough to pass them
+Result<SampledElement> TakeOneOfFew(const ElementSource& source, Random* random) {
+  KVS_ASSIGN_OR_RETURN(const ElementWalk walk, source.walk_behind(random->Uniform(source.count)));
+  KVS_RETURN_IF_ERROR(walk.status());
+  if (!walk.Valid()) {
+    return Status::Corruption("a collection has fewer elements than it counts");
+  }
+  return source.element(walk);
+}
+
 // Adds elements from the walk until there are enough.
 Status AddNeighbours(const ElementSource& source, ElementWalk walk,
                      std::vector<SampledElement>* neighbours) {
@@ -61,6 +71,7 @@ ElementSource SourceOf(const Collection& collection) {
   return {.count = collection.count(),
           .is_packed = collection.is_packed(),
           .walk_from = [&collection](uint64_t position) { return collection.WalkFrom(position); },
+          .walk_behind = [&collection](uint64_t skip) { return collection.WalkBehind(skip); },
           .element =
               [](const ElementWalk& walk) {
                 return SampledElement{std::string(walk.name()), std::string(walk.value())};
@@ -69,6 +80,10 @@ ElementSource SourceOf(const Collection& collection) {
 
 Result<std::vector<SampledElement>> SampleDistinct(const ElementSource& source, uint64_t count,
                                                    Random* random) {
+  if (count == 1 && source.count > 0 && source.count <= kReadWhole) {
+    KVS_ASSIGN_OR_RETURN(SampledElement one, TakeOneOfFew(source, random));
+    return std::vector<SampledElement>{std::move(one)};
+  }
   const bool whole = source.count <= kReadWhole || count > source.count / 4;
   if (whole) {
     KVS_ASSIGN_OR_RETURN(std::vector<SampledElement> all, ReadAll(source));
@@ -93,6 +108,11 @@ Result<std::vector<SampledElement>> SampleRepeated(const ElementSource& source, 
                                                    Random* random) {
   std::vector<SampledElement> sample;
   if (source.count == 0) {
+    return sample;
+  }
+  if (count == 1 && source.count <= kReadWhole) {
+    KVS_ASSIGN_OR_RETURN(SampledElement one, TakeOneOfFew(source, random));
+    sample.push_back(std::move(one));
     return sample;
   }
   if (source.count <= kReadWhole) {

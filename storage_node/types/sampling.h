@@ -32,7 +32,8 @@ struct ElementSource {
   uint64_t count = 0;
   bool is_packed = false;  // Then a walk begins with the first element, wherever it is asked to.
   std::function<Result<ElementWalk>(uint64_t position)> walk_from;
-  std::function<SampledElement(const ElementWalk&)> element;  // What the walk stands on.
+  std::function<Result<ElementWalk>(uint64_t skip)> walk_behind;  // All behind the first ones.
+  std::function<SampledElement(const ElementWalk&)> element;      // What the walk stands on.
 };
 
 // REQUIRES: the order kNone; the collection outlives the source

@@ -96,18 +96,18 @@ Result<uint64_t> ZSet::CountBefore(std::string_view name) const {
   if (const RankIndex index = Index(); index.exists()) {
     return index.CountBefore(name.substr(1), header_.bounds.first);
   }
-  uint64_t count = 0;
-  KVS_ASSIGN_OR_RETURN(ElementWalk walk, elements_.WalkRange(whole.lower, name));
-  for (; walk.Valid(); walk.Next()) {
-    ++count;
-  }
-  KVS_RETURN_IF_ERROR(walk.status());
-  return count;
+  return elements_.CountRange(whole.lower, name);
 }
 
 Result<uint64_t> ZSet::Count(const OrderRange& range) const {
   if (range.empty()) {
     return uint64_t{0};
+  }
+  const OrderRange whole = Within(WholeOrder());
+  const bool is_whole = range.lower <= whole.lower && range.upper >= whole.upper;
+  if (!is_whole && !Index().exists()) {
+    const OrderRange members = Within(range);
+    return elements_.CountRange(members.lower, members.upper);
   }
   KVS_ASSIGN_OR_RETURN(const uint64_t end, CountBefore(range.upper));
   KVS_ASSIGN_OR_RETURN(const uint64_t begin, CountBefore(range.lower));
@@ -120,10 +120,8 @@ Result<std::string> ZSet::NameAt(uint64_t rank) const {
     KVS_ASSIGN_OR_RETURN(place, index.Find(rank));
   }
   const OrderRange range = Within({OrderName(place.order), WholeOrder().upper});
-  KVS_ASSIGN_OR_RETURN(ElementWalk walk, elements_.WalkRange(range.lower, range.upper));
-  for (; walk.Valid() && place.skip > 0; walk.Next()) {
-    --place.skip;
-  }
+  KVS_ASSIGN_OR_RETURN(const ElementWalk walk,
+                       elements_.WalkRange(range.lower, range.upper, place.skip));
   KVS_RETURN_IF_ERROR(walk.status());
   if (!walk.Valid()) {
     return Status::Corruption("a sorted set has fewer members than it counts");
@@ -344,6 +342,7 @@ ElementSource SourceOf(const ZSet& zset) {
   source.is_packed = elements->is_packed();
   if (source.is_packed) {
     source.walk_from = [elements](uint64_t) { return elements->Walk(); };
+    source.walk_behind = [elements](uint64_t skip) { return elements->WalkBehind(skip); };
     source.element = [](const ElementWalk& walk) {
       return walk.name().size() < kZSetNamePrefix
                  ? SampledElement()
@@ -354,6 +353,9 @@ ElementSource SourceOf(const ZSet& zset) {
   }
   source.walk_from = [elements](uint64_t position) {
     return elements->WalkHashed(kZSetMemberTag, position);
+  };
+  source.walk_behind = [elements](uint64_t skip) {
+    return elements->WalkHashed(kZSetMemberTag, 0, skip);
   };
   source.element = [](const ElementWalk& walk) {
     return SampledElement{std::string(walk.name()), std::string(walk.value())};
