@@ -505,5 +505,42 @@ TEST_F(LargeTest, ManyElementsAreHeldAndReadInBoundedMemory) {
   EXPECT_LE(peak, before + 2 * static_cast<int64_t>(all->size()) + (16 << 20));
 }
 
+// Keys of one slot, changed by several loops at the same time.
+TEST_F(LargeTest, CollectionsThatBecomeLargeAtOnceShareNothing) {
+  constexpr size_t kClients = 8;
+  Start({"--io-threads", "4"});
+  std::vector<RespClient> clients;
+  for (size_t i = 0; i < kClients; ++i) {
+    clients.push_back(node_->Connect());
+  }
+  const auto key_of = [](int round, size_t client) {
+    return "{t}" + std::to_string(round) + ":" + std::to_string(client);
+  };
+  const int rounds = Loops(500, 60);
+  for (int round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < kClients; ++i) {
+      Words words = {"hset", key_of(round, i)};
+      for (int field = 0; field < 40; ++field) {
+        words.push_back("field:" + std::to_string(field));
+        words.push_back("a value that is long enough, of " + key_of(round, i));
+      }
+      ASSERT_TRUE(clients[i].Send(EncodeWords(words)).ok());
+    }
+    for (size_t i = 0; i < kClients; ++i) {
+      ASSERT_EQ(*clients[i].ReadFrame(), ":40\r\n");
+    }
+    for (size_t i = 0; i < kClients; ++i) {
+      const Result<Reply> values = client_.Do({"hvals", key_of(round, i)});
+      ASSERT_TRUE(values.ok()) << values.status().ToString();
+      ASSERT_EQ(values->elements.size(), 40U);
+      for (const Reply& value : values->elements) {
+        ASSERT_EQ(value.text, "a value that is long enough, of " + key_of(round, i));
+      }
+    }
+  }
+  ASSERT_TRUE(node_->Stop().ok());
+  CheckFiles();
+}
+
 }  // namespace
 }  // namespace kvs
