@@ -896,6 +896,7 @@ void RecordCache::Evict(Partition* partition, InstanceState* instance) {
 
 void RecordCache::EvictOthers(const Partition& partition, const CleanShare& share,
                               size_t larger_than, InstanceState* instance) {
+  KVS_CHECK(subs_ > 0);
   const auto number = static_cast<size_t>(instance - instances_.data());
   for (size_t i = 0; i < kPartitionsLookedAt &&
                      instance->clean_bytes.load(std::memory_order_relaxed) > share.instance;
