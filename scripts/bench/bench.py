@@ -133,6 +133,8 @@ BARS = [
     ("proxy / twemproxy", "kv_proxy + 2 redis", "kv_proxy", "twemproxy + 2 redis", "twemproxy",
      {"GET P1": 0.76, "GET P16": 0.53, "GET P128": 0.20, "MGET10 P16": 0.27, "MSET10 P16": 0.20}),
     ("node, families", "kv_node", None, "redis AOF everysec", None, FAMILY_BARS),
+    ("node, families, all cached", "kv_node with all in the record cache", None,
+     "redis AOF everysec", None, FAMILY_BARS),
     ("product / twemproxy + 2 redis AOF", "kv_proxy + 2 kv_node", None,
      "twemproxy + 2 redis AOF everysec", None,
      {"GET P1": 1.05, "SET P1": 1.05, "GET P16": 1.3, "SET P16": 1.3, "GET P128": 1.3,
@@ -312,6 +314,8 @@ class Systems:
         self.add("kv_node without record cache",
                  lambda: self.node("node-blocks", "--record-cache-size", "0",
                                    "--write-behind-size", "1mb", "--write-buffer-size", "256kb"))
+        self.add("kv_node with all in the record cache",
+                 lambda: self.node("node-cached", "--record-cache-size", "1gb"))
         for threads in (1, 2):
             self.add(f"kv_node {threads} io threads",
                      lambda n=threads: self.node(f"node-io{n}", "--io-threads", str(n)))
@@ -440,9 +444,9 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="factor for the requests of a run")
     parser.add_argument("--value-size", type=int, default=64, help="bytes (64)")
     parser.add_argument("--only", default="", help="workloads whose name contains this")
-    parser.add_argument("--systems", default=r"(?!kv_node \d io).*",
+    parser.add_argument("--systems", default=r"(?!kv_node (\d io|with all)).*",
                         help="systems whose whole name matches this regular expression "
-                             "(all but those with a number of io threads)")
+                             "(all but those with a number of io threads or a larger cache)")
     parser.add_argument("--connections", type=int, default=50, help="clients of a run (50)")
     parser.add_argument("--name", default="latest", help="folder under doc/benchmarks/")
     parser.add_argument("--families", action="store_true",
